@@ -1,7 +1,5 @@
 """Configuration of the LSTM sentiment classifier. This file travels to the Hub with the weights."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any, ClassVar
 
@@ -85,7 +83,7 @@ class SentimentLSTMConfig(PreTrainedConfig):
         self.validate_architecture()
 
     @classmethod
-    def tutorial(cls, **kwargs: Any) -> SentimentLSTMConfig:
+    def tutorial(cls, **kwargs: Any) -> "SentimentLSTMConfig":
         """The tutorial's network (`SentimentNet`): 400-d words, 2 layers of 512, last state.
 
         Args:
