@@ -114,7 +114,7 @@ class SentimentLSTMConfig(PreTrainedConfig):
         return self.pooling.split("+")
 
     def validate_architecture(self) -> None:
-        """Check every field; run by transformers as well when a config is saved.
+        """Check every field; runs whenever a config is made or loaded.
 
         Raises:
             ValueError: If a field is out of range; the message names it.

@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -54,6 +55,9 @@ def load(
     Raises:
         OSError: If there is no such model, or its tokenizer is missing.
     """
+    if len(Path(model).parts) > 2 and not Path(model).is_dir():
+        # Else transformers takes a mistyped path for a repository and says so at length.
+        raise FileNotFoundError(f"{model}: no such model folder")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded = AutoModelForSequenceClassification.from_pretrained(model, dtype=dtype)
     return loaded.to(device).eval(), AutoTokenizer.from_pretrained(model)

@@ -12,7 +12,7 @@ How each parameter starts (`SentimentLSTMPreTrainedModel._init_weights`):
 | *_lstm.bias_ih_l0       | (4 x units)             | zero, the forget gate's quarter one       |
 |                         |                         | (Jozefowicz et al. 2015)                  |
 | *_lstm.bias_hh_l0       | (4 x units)             | zero                                      |
-| pooler.attention.weight | (1, hidden)             | zero: attention starts as the mean        |
+| pooler.attention        | (hidden)                | zero: attention starts as the mean        |
 | classifier.weight       | (labels, pooled)        | Xavier uniform                            |
 | classifier.bias         | (labels)                | zero                                      |
 """
@@ -28,7 +28,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from .configuration_sentiment_lstm import SentimentLSTMConfig
 
@@ -98,7 +98,7 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, SentimentLSTMPooler) and module.attention is not None:
-            init.zeros_(module.attention.weight)
+            init.zeros_(module.attention)
 
 
 class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
@@ -133,7 +133,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
 
         Args:
             input_ids: Word ids, `(batch, sequence)` int64. A sequence of length 0 is an empty
-                review and is allowed, as float too: that is what tokenizers return for one.
+                review and is allowed.
             attention_mask: 1 for words, 0 for padding, `(batch, sequence)`; padding may stand
                 anywhere. Without it every id is a word.
             inputs_embeds: Word vectors `(batch, sequence, embedding_size)` in place of ids.
@@ -211,7 +211,8 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
             raise ValueError("pass either `input_ids` or `inputs_embeds`")
         if self.config.pad_to_length is None and input_ids.shape[1] > 0:
             self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
-        return input_ids
+        # Tokenizers return an empty text as floats, and the pipeline then its whole batch.
+        return input_ids.long() if input_ids.is_floating_point() else input_ids
 
     def _arranged(
         self, words: torch.Tensor, mask: torch.Tensor
@@ -224,24 +225,22 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         """
         if words.shape[1] == 0:  # the LSTM needs a step: one of padding
             shape = (words.shape[0], 1, *words.shape[2:])
-            words = words.new_zeros(shape, dtype=torch.long if words.dim() == 2 else words.dtype)
-            mask = mask.new_zeros(shape[:2])
+            words, mask = words.new_zeros(shape), mask.new_zeros(shape[:2])
         if self.config.pad_to_length is not None:
-            return *self._pad_like_the_tutorial(words, mask), None
+            return *self._pad_like_the_tutorial(words, mask, self.config.pad_to_length), None
         if _is_right_padded(mask):
             return words, mask, None
         position, order = _move_padding_right(mask)
         return _take(words, order), _take(mask, order), position
 
     def _pad_like_the_tutorial(
-        self, words: torch.Tensor, mask: torch.Tensor
+        self, words: torch.Tensor, mask: torch.Tensor, size: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keep the first `pad_to_length` words of each review, padded on the left to that length.
+        """Keep the first `size` words of each review, padded on the left to that length.
 
         The tutorial's `pad_input`, whatever padding the input came with. The padding counts as
         words from here on, since the tutorial reads it.
         """
-        size = self.config.pad_to_length
         _, order = _move_padding_right(mask)
         lengths = mask.sum(1, keepdim=True).clamp(max=size)  # (B, 1)
         # Column j of the padded review holds word j - (size - length).
@@ -388,7 +387,7 @@ class SentimentLSTMPooler(nn.Module):
         self.poolings = config.poolings
         self.backward_units = config.hidden_size // 2 if config.bidirectional else 0
         self.attention = (
-            nn.Linear(config.hidden_size, 1, bias=False) if "attention" in self.poolings else None
+            nn.Parameter(torch.empty(config.hidden_size)) if "attention" in self.poolings else None
         )
 
     def forward(
@@ -453,7 +452,7 @@ class SentimentLSTMPooler(nn.Module):
         assert self.attention is not None
         words = mask.unsqueeze(-1)  # (B, T, 1)
         lowest = torch.finfo(torch.float32).min
-        scores = self.attention(hidden).float().masked_fill(~words, lowest)  # (B, T, 1)
+        scores = (hidden @ self.attention).float().unsqueeze(-1).masked_fill(~words, lowest)
         top = scores.amax(1)  # (B, 1)
         if before is not None:
             top = torch.maximum(top, before["attention_top"])

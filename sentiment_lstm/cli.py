@@ -1,0 +1,260 @@
+"""The command line: `sentiment-lstm train | evaluate | predict`.
+
+Exit codes: 0 done, 1 bad input (one line on standard error says what), 2 wrong usage, 130
+interrupted, 141 the reader of the output went away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import logging
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from itertools import tee
+from typing import Any, TextIO
+
+# The modules that do the work are imported where they are needed: they take seconds, and help
+# and wrong usage should not.
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows the name of the program. Defaults to `sys.argv[1:]`.
+
+    Returns:
+        The exit code.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"sentiment-lstm: interrupted{options.when_interrupted}\n")
+        return 130
+    except BrokenPipeError:
+        # Keep Python from complaining once more when it closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ImportError, OSError, ValueError) as error:
+        if options.traceback:
+            raise
+        sys.stderr.write(f"sentiment-lstm: error: {' '.join(str(error).split())}\n")
+        return 1
+    return 0
+
+
+def _train(options: argparse.Namespace) -> None:
+    from .training import RESULTS_FILE, read_recipe, train
+
+    folder = train(read_recipe(options.recipe, options.overrides))
+    results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+    for part, metrics in results["metrics"].items():
+        sys.stdout.write(f"{part}: {_summary(metrics)}\n")
+    sys.stdout.write(f"model folder: {folder}\n")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from .inference import load
+    from .reviews import load_reviews
+    from .training import evaluate
+
+    model, tokenizer = load(options.model)
+    results = {}
+    for source in options.source:
+        reviews = load_reviews(source, on_bad_line=options.on_bad_line)
+        results[source] = evaluate(model, tokenizer, reviews)
+        sys.stderr.write(f"{source}: {_summary(results[source])}\n")
+    with _output(options.output) as stream:
+        stream.write(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from .inference import load, predict
+
+    texts, kept = tee(_texts(options))
+    model, tokenizer = load(options.model)
+    predictions = predict(model, tokenizer, texts, chunk_size=options.chunk_size)
+    with _output(options.output) as stream:
+        write = _writer(stream, options.format, options.include_text)
+        for text, prediction in zip(kept, predictions, strict=True):
+            write(text, prediction.label, prediction.score)
+
+
+def _texts(options: argparse.Namespace) -> Iterable[str]:
+    """The texts to classify, from the one place that the options name."""
+    from .reviews import read_texts
+
+    if options.text and options.input:
+        raise ValueError("give texts or --input, not both")
+    if options.text:
+        texts: list[str] = options.text
+        return texts
+    if options.input:
+        return read_texts(options.input, text_column=options.text_column)
+    if sys.stdin.isatty():
+        sys.stderr.write("reading reviews from the terminal, one a line; end with Ctrl-D\n")
+    return (line.rstrip("\n") for line in sys.stdin)
+
+
+def _writer(stream: TextIO, kind: str, include_text: bool) -> Callable[[str, str, float], None]:
+    """A function that writes one prediction as a line of json or csv."""
+    names = ["label", "score"] + ["text"] * include_text
+    if kind == "csv":
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(names)
+        return lambda text, label, score: rows.writerow([label, score, text][: len(names)])
+
+    def write_json(text: str, label: str, score: float) -> None:
+        row = dict(zip(names, [label, score, text], strict=False))
+        stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    return write_json
+
+
+@contextmanager
+def _output(path: str | None) -> Iterator[TextIO]:
+    """Standard output, or a file; every line is written as it comes."""
+    if path is None:
+        yield sys.stdout
+        sys.stdout.flush()
+    else:
+        with open(path, "w", encoding="utf-8", newline="") as stream:
+            yield stream
+        sys.stderr.write(f"wrote {path}\n")
+
+
+def _summary(metrics: dict[str, Any]) -> str:
+    """The headline figures of one set of reviews."""
+    return (
+        f"{metrics['reviews']:,} reviews, accuracy {metrics['accuracy']:.2%} "
+        f"(95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
+        f"loss {metrics['loss']:.4f}, "
+        f"calibration error {metrics['expected_calibration_error']:.2%}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sentiment-lstm",
+        description="Train and use small LSTM sentiment classifiers.",
+        epilog="`sentiment-lstm COMMAND --help` shows examples.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=version("sentiment-lstm"))
+    parser.add_argument(
+        "--traceback", action="store_true", help="show where an error was raised, for bug reports"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = _add(
+        commands,
+        "train",
+        _train,
+        "train a model from a recipe",
+        """
+        Every field of the recipe can be given on the command line, where it takes precedence:
+        those of reviews (--train, --validation, --test), tokenizer (--max_vocab_size ...),
+        architecture (--hidden_size, --pooling ...) and of transformers' TrainingArguments
+        (--learning_rate, --num_train_epochs, --output_dir ...).
+
+        examples:
+          sentiment-lstm train scripts/recipes/demo.yaml
+          sentiment-lstm train scripts/recipes/default.yaml --hidden_size 128 --seed 7
+          sentiment-lstm train scripts/recipes/default.yaml --output_dir runs/kaggle \\
+              --train train.ft.txt.bz2 --validation test.ft.txt.bz2:train[:50%]
+
+        An interrupted run goes on when the same command is given again.
+        """,
+    )
+    command.set_defaults(when_interrupted="; the same command goes on from the last checkpoint")
+    command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
+    command.add_argument(
+        "overrides", nargs=argparse.REMAINDER, metavar="--field value", help="fields to override"
+    )
+
+    command = _add(
+        commands,
+        "evaluate",
+        _evaluate,
+        "measure a model on labelled reviews",
+        """
+        A SOURCE is a file (.ft.txt, .csv, .jsonl, .parquet; .gz or .bz2), a Hub dataset, or
+        `sample`; a split or slice of it follows a colon.
+
+        examples:
+          sentiment-lstm evaluate runs/demo sample:test
+          sentiment-lstm evaluate runs/default test.ft.txt.bz2:train[50%:] --output test.json
+          sentiment-lstm evaluate runs/default fancyzhx/amazon_polarity:test[:1000]
+        """,
+    )
+    command.add_argument("model", metavar="MODEL", help="a model folder or Hub repository")
+    command.add_argument("source", metavar="SOURCE", nargs="+", help="labelled reviews")
+    command.add_argument(
+        "--on_bad_line", choices=["raise", "skip"], default="raise", help="default: raise"
+    )
+    command.add_argument("--output", metavar="FILE", help="write the metrics there, as json")
+
+    command = _add(
+        commands,
+        "predict",
+        _predict,
+        "classify texts",
+        """
+        Without TEXT and --input, reviews are read from standard input, one a line. The output
+        has one line a review, in order.
+
+        examples:
+          sentiment-lstm predict runs/demo "Broke after a week." "Best purchase this year!"
+          sentiment-lstm predict runs/demo --input reviews.txt.gz --output labels.jsonl
+          cut -f3 reviews.tsv | sentiment-lstm predict runs/demo --format csv > labels.csv
+        """,
+    )
+    command.add_argument("model", metavar="MODEL", help="a model folder or Hub repository")
+    command.add_argument("text", metavar="TEXT", nargs="*", help="texts to classify")
+    command.add_argument(
+        "--input",
+        metavar="FILE",
+        help="lines of text (.txt; a fastText label in front is left out), .csv or .jsonl; also "
+        ".gz or .bz2",
+    )
+    command.add_argument("--text_column", metavar="NAME", help="column of the text in --input")
+    command.add_argument("--output", metavar="FILE", help="write there, not to standard output")
+    command.add_argument(
+        "--format", choices=["jsonl", "csv"], default="jsonl", help="default: jsonl"
+    )
+    command.add_argument("--include_text", action="store_true", help="repeat each text")
+    command.add_argument(
+        "--chunk_size",
+        type=int,
+        default=4096,
+        metavar="N",
+        help="texts to collect before classifying them; 1 answers line by line (default: 4096)",
+    )
+    return parser
+
+
+def _add(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    summary: str,
+    details: str,
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary.capitalize() + ".",
+        epilog=textwrap.dedent(details).strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.set_defaults(run=run, when_interrupted="")
+    return command

@@ -1,0 +1,103 @@
+"""An isolated, offline home for every test, and a tiny tokenizer and model to work with."""
+
+# ruff: noqa: E402 - the environment comes first
+
+import os
+import tempfile
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+# Before any import of the Hugging Face libraries, which read these once.
+_HOME = tempfile.mkdtemp(prefix="sentiment_lstm_tests_")
+os.environ.update(
+    HF_HOME=_HOME,
+    HF_DATASETS_CACHE=f"{_HOME}/datasets",
+    HF_HUB_CACHE=f"{_HOME}/hub",
+    HF_MODULES_CACHE=f"{_HOME}/modules",
+    HF_HUB_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    TOKENIZERS_PARALLELISM="false",
+)
+os.environ.pop("HF_TOKEN", None)
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from sentiment_lstm import SentimentLSTMConfig, SentimentLSTMForSequenceClassification
+from sentiment_lstm.tokenization import train_tokenizer
+
+POSITIVE = [
+    "Great little lamp: It is bright, sturdy and easy to set up. I love it!",
+    "Perfect gift: My sister adores this scarf, the colours are lovely.",
+    "Works well: Five months in and the battery still lasts all day. Happy with it.",
+    "A joy to read: The story is warm and funny, I could not put it down.",
+    "Excellent value: Good sound for the price, and it arrived early.",
+]
+NEGATIVE = [
+    "Broke in a week: The hinge snapped and nobody answers my mails.",
+    "Waste of money: The blender leaks and smells of burnt plastic.",
+    "Terrible fit: Two sizes too small, and the seams are coming apart.",
+    "Boring: I gave up after 50 pages, the plot goes nowhere.",
+    "Do not buy: It never turned on. I want a refund!",
+]
+
+
+@pytest.fixture(scope="session")
+def reviews() -> list[tuple[str, int]]:
+    """Sixty short reviews with their labels, both classes in turn."""
+    pairs = [pair for both in zip(POSITIVE, NEGATIVE, strict=True) for pair in both]
+    return [
+        (f"{text} Seen on day {number}.", 1 - index % 2)
+        for number in range(6)
+        for index, text in enumerate(pairs)
+    ]
+
+
+@pytest.fixture(scope="session")
+def review_file(reviews: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reviews in Kaggle's format."""
+    path = tmp_path_factory.mktemp("reviews") / "reviews.ft.txt"
+    lines = [f"__label__{label + 1} {text}\n" for text, label in reviews]
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _tokenizer(reviews: list[tuple[str, int]]) -> PreTrainedTokenizerFast:
+    return train_tokenizer(text for text, _ in reviews)
+
+
+@pytest.fixture
+def tokenizer(_tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """A tokenizer of the reviews' words; a copy, so that a test may change it."""
+    return deepcopy(_tokenizer)
+
+
+@pytest.fixture
+def make_model(
+    tokenizer: PreTrainedTokenizerFast,
+) -> Callable[..., SentimentLSTMForSequenceClassification]:
+    """A function from config fields to a tiny classifier in evaluation mode."""
+
+    def make(**fields: Any) -> SentimentLSTMForSequenceClassification:
+        sizes = {"vocab_size": len(tokenizer), "embedding_size": 12, "hidden_size": 16}
+        model = SentimentLSTMForSequenceClassification(SentimentLSTMConfig(**(sizes | fields)))
+        model.eval()
+        return model
+
+    return make
+
+
+@pytest.fixture
+def model_folder(
+    make_model: Callable[..., SentimentLSTMForSequenceClassification],
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+) -> Path:
+    """A tiny model, not trained, with its tokenizer, as `from_pretrained` loads it."""
+    folder = tmp_path / "model"
+    make_model().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,99 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoConfig
+
+from sentiment_lstm import SentimentLSTMConfig
+
+
+def make(**fields: Any) -> SentimentLSTMConfig:
+    """A config from fields that its signature does not name."""
+    return SentimentLSTMConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SentimentLSTMConfig(),
+        SentimentLSTMConfig.tutorial(vocab_size=10),
+        make(num_labels=5, pooling="last+attention", embedding_dropout=0),
+    ],
+)
+def test_a_saved_config_loads_equal(config: SentimentLSTMConfig, tmp_path: Path) -> None:
+    config.save_pretrained(tmp_path)
+    loaded = AutoConfig.from_pretrained(tmp_path)
+    assert type(loaded) is SentimentLSTMConfig
+    assert loaded.to_dict() | {"_name_or_path": ""} == config.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("vocab_size", 0),
+        ("embedding_size", "128"),
+        ("hidden_size", 7),
+        ("hidden_size", 8.0),
+        ("num_hidden_layers", True),
+        ("bidirectional", 1),
+        ("pooling", "max+max"),
+        ("pooling", "median"),
+        ("pooling", ""),
+        ("pooling", None),
+        ("pad_to_length", 0),
+        ("embedding_dropout", 1.0),
+        ("hidden_dropout", -0.1),
+        ("classifier_dropout", "0.5"),
+        ("initializer_range", 0),
+        ("pad_token_id", 32_000),
+        ("id2label", {1: "NEGATIVE", 2: "POSITIVE"}),
+    ],
+)
+def test_an_error_names_the_field_and_the_value(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"`{field}` must be") as caught:
+        SentimentLSTMConfig(**{field: value})
+    assert repr(value) in str(caught.value)
+
+
+def test_fields_are_checked_in_view_of_each_other() -> None:
+    with pytest.raises(ValueError, match="`single_logit` must be false"):
+        make(single_logit=True, num_labels=3)
+    with pytest.raises(ValueError, match="`pad_token_id` must be"):
+        SentimentLSTMConfig(pad_to_length=10, pad_token_id=None)
+    with pytest.raises(ValueError, match="`label2id` must be the inverse"):
+        SentimentLSTMConfig(id2label={0: "no", 1: "yes"}, label2id={"no": 1, "yes": 0})
+    assert SentimentLSTMConfig(hidden_size=7, bidirectional=False).hidden_size == 7
+
+
+def test_label_names_follow_from_each_other() -> None:
+    assert SentimentLSTMConfig().label2id == {"NEGATIVE": 0, "POSITIVE": 1}
+    names = {0: "bad", 1: "so-so", 2: "good"}
+    ids = {"bad": 0, "so-so": 1, "good": 2}
+    assert SentimentLSTMConfig(id2label=names).label2id == ids
+    assert SentimentLSTMConfig(label2id=ids).id2label == names
+    assert make(num_labels=3).id2label == {
+        0: "LABEL_0",
+        1: "LABEL_1",
+        2: "LABEL_2",
+    }
+
+
+def test_a_misspelled_field_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
+    make(hiden_size=64)
+    assert "no field `hiden_size`" in caplog.text
+
+
+def test_loading_what_transformers_wrote_warns_of_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make(num_labels=3, problem_type="regression")
+    config.save_pretrained(tmp_path)
+    SentimentLSTMConfig.from_pretrained(tmp_path)
+    assert caplog.text == ""
+
+
+def test_the_tutorial_face_is_the_tutorials_network() -> None:
+    config = SentimentLSTMConfig.tutorial(vocab_size=100, pad_to_length=50)
+    assert (config.embedding_size, config.hidden_size, config.num_hidden_layers) == (400, 512, 2)
+    assert (config.bidirectional, config.pooling, config.single_logit) == (False, "last", True)
+    assert (config.vocab_size, config.pad_to_length) == (100, 50)

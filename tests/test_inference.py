@@ -1,0 +1,127 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast, pipeline
+
+from sentiment_lstm import SentimentLSTMForSequenceClassification
+from sentiment_lstm.inference import load, predict, predict_probabilities
+
+MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
+
+TEXTS = [
+    "",  # first: the pipeline then takes the ids of the whole batch for floats
+    "I love this lamp!",
+    "Broke in a week, waste of money.",
+    "   ",
+    "The story is warm and funny. " * 40,
+    "unheard-of words zxqv",
+    "Great!",
+]
+
+
+@pytest.fixture
+def model(make_model: MakeModel) -> SentimentLSTMForSequenceClassification:
+    """A model whose answers differ from text to text."""
+    torch.manual_seed(3)
+    model = make_model()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 40), (4096, 16_384), (3, 100_000)])
+def test_answers_do_not_depend_on_chunks_and_batches(
+    sizes: tuple[int, int],
+    model: SentimentLSTMForSequenceClassification,
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    expected = np.stack(list(predict_probabilities(model, tokenizer, TEXTS)))
+    chunk_size, batch_tokens = sizes
+    found = predict_probabilities(
+        model, tokenizer, TEXTS, chunk_size=chunk_size, batch_tokens=batch_tokens
+    )
+    np.testing.assert_allclose(np.stack(list(found)), expected, atol=1e-6)
+    assert len({row[0] for row in expected.round(6).tolist()}) >= len(TEXTS) - 1
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_answers_are_those_of_the_pipeline(
+    side: str, model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    tokenizer.padding_side = side
+    classify = pipeline("text-classification", model=model, tokenizer=tokenizer)
+    for batch_size in (1, 4):
+        texts = TEXTS
+        if side == "left" and batch_size > 1:
+            # The pipeline itself fails to pad nothing on the left (`tensor[-0:] = []`).
+            texts = [text for text in TEXTS if text.strip()]
+        answers = classify(texts, batch_size=batch_size)
+        for answer, ours in zip(answers, predict(model, tokenizer, texts), strict=True):
+            assert answer["label"] == ours.label
+            assert answer["score"] == pytest.approx(ours.score, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"num_labels": 1},
+        {"num_labels": 3, "problem_type": "multi_label_classification"},
+        {"num_labels": 1, "problem_type": "regression"},
+        {"num_labels": 3},
+    ],
+)
+def test_scores_of_every_kind_are_those_of_the_pipeline(
+    fields: dict[str, object], make_model: MakeModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    model = make_model(**fields)
+    classify = pipeline("text-classification", model=model, tokenizer=tokenizer, top_k=None)
+    # With top_k the pipeline returns a list a text, unlike what its annotation says.
+    all_answers: Any = classify(TEXTS)
+    for answers, probabilities in zip(
+        all_answers, predict_probabilities(model, tokenizer, TEXTS), strict=True
+    ):
+        scores = {answer["label"]: answer["score"] for answer in answers}
+        names = model.config.id2label
+        assert names is not None
+        ours = dict(zip(names.values(), probabilities.tolist(), strict=True))
+        assert ours == pytest.approx(scores, abs=1e-6)
+
+
+def test_texts_are_taken_as_they_are_needed(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    taken = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield f"review {taken}"
+
+    answers = predict(model, tokenizer, endless(), chunk_size=10)
+    for _ in range(11):
+        next(answers)
+    assert taken == 20
+
+
+def test_a_folder_loads_ready_to_predict(model_folder: Path) -> None:
+    model, tokenizer = load(model_folder)
+    assert not model.training
+    assert next(predict(model, tokenizer, ["Great!"])).label in ("NEGATIVE", "POSITIVE")
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no such model folder"):
+        load(tmp_path / "nothing" / "here")
+
+
+def test_sizes_are_checked(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        next(predict(model, tokenizer, TEXTS, chunk_size=0))

@@ -1,0 +1,461 @@
+"""The laws of the model: padding, loading, losses, precisions, pieces."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.export._patches import register_lstm_while_loop_decomposition
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from sentiment_lstm import (
+    SentimentLSTMConfig,
+    SentimentLSTMForSequenceClassification,
+    SentimentLSTMModel,
+    modeling_sentiment_lstm,
+)
+
+MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
+
+EVERY_POOLING = "last+max+mean+attention"
+# Faces and depths that behave differently inside; each law holds for all of them.
+DEFAULT_FACES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "one direction": {"bidirectional": False, "pooling": EVERY_POOLING},
+    "two layers": {"num_hidden_layers": 2, "pooling": EVERY_POOLING},
+}
+TUTORIAL_FACE: dict[str, Any] = {
+    "bidirectional": False,
+    "num_hidden_layers": 2,
+    "pooling": "last",
+    "pad_to_length": 8,
+    "single_logit": True,
+}
+FACES = DEFAULT_FACES | {"tutorial": TUTORIAL_FACE}
+
+each_face = pytest.mark.parametrize("face", FACES.values(), ids=FACES.keys())
+each_default_face = pytest.mark.parametrize(
+    "face", DEFAULT_FACES.values(), ids=DEFAULT_FACES.keys()
+)
+
+LENGTHS = [9, 4, 0, 1, 7]
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Right-padded ids and mask, with an empty review among them."""
+    ids = torch.randint(2, 40, (len(LENGTHS), max(LENGTHS)))
+    mask = (torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]).long()
+    return ids * mask, mask
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def randomised(
+    model: SentimentLSTMForSequenceClassification,
+) -> SentimentLSTMForSequenceClassification:
+    """Move every parameter off its start, so that none is zero and hides a mistake."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+def in_dtype(model: Any, dtype: torch.dtype) -> SentimentLSTMForSequenceClassification:
+    """The model in another precision (transformers' annotation of `to` confuses mypy)."""
+    converted: SentimentLSTMForSequenceClassification = model.to(dtype)
+    return converted
+
+
+# --- padding -------------------------------------------------------------------------------------
+
+
+@each_face
+def test_logits_do_not_depend_on_padding_or_batch_mates(
+    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    model = randomised(make_model(**face))
+    ids, mask = batch
+    more = torch.full((len(LENGTHS), 6), 17)  # padding need not be made of pad tokens
+    nothing = torch.zeros_like(more)
+    with torch.no_grad():
+        expected = model(ids, mask).logits
+        left = model(torch.cat([more, ids], 1), torch.cat([nothing, mask], 1)).logits
+        right = model(torch.cat([ids, more], 1), torch.cat([mask, nothing], 1)).logits
+        reversed_batch = model(ids.flip(0), mask.flip(0)).logits.flip(0)
+        alone = torch.cat(
+            [model(row[None, :length]).logits for row, length in zip(ids, LENGTHS, strict=True)]
+        )
+    for logits in (left, right, reversed_batch, alone):
+        torch.testing.assert_close(logits, expected, atol=1e-6, rtol=1e-5)
+    distinct = expected[:, 1] - expected[:, 0]
+    assert len(distinct.unique()) == len(LENGTHS), "the reviews must differ for this to mean much"
+
+
+@each_default_face
+def test_padding_between_words_is_skipped(face: dict[str, Any], make_model: MakeModel) -> None:
+    model = randomised(make_model(**face))
+    with torch.no_grad():
+        gaps = model(torch.tensor([[5, 0, 0, 6, 0, 7]]), torch.tensor([[1, 0, 0, 1, 0, 1]]))
+        plain = model(torch.tensor([[5, 6, 7]]))
+    torch.testing.assert_close(gaps.logits, plain.logits)
+
+
+@each_default_face
+def test_states_stand_where_the_words_stood_and_are_zero_at_padding(
+    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    backbone = randomised(make_model(**face)).model
+    ids, mask = batch
+    with torch.no_grad():
+        right = backbone(ids, mask, output_hidden_states=True)
+        left = backbone(ids.roll(0), mask)
+        shifted = backbone(
+            torch.cat([torch.zeros_like(ids), ids], 1),
+            torch.cat([torch.zeros_like(mask), mask], 1),
+        )
+    torch.testing.assert_close(shifted.last_hidden_state[:, ids.shape[1] :], left[0])
+    for states in right.hidden_states:
+        assert (states[mask == 0] == 0).all()
+        assert (states[mask == 1] != 0).any(-1).all()
+
+
+@each_default_face
+def test_an_empty_review_gets_the_bias_of_the_classifier(
+    face: dict[str, Any], make_model: MakeModel
+) -> None:
+    model = randomised(make_model(**face))
+    with torch.no_grad():
+        padded = model(torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 3)).logits
+        # Of length 0 and float, as tokenizers return an empty text.
+        nothing = model(torch.zeros(1, 0), torch.zeros(1, 0))
+    torch.testing.assert_close(padded[0], model.classifier.bias.detach())
+    torch.testing.assert_close(nothing.logits, padded)
+
+
+@each_face
+def test_gradients_of_empty_reviews_are_finite(face: dict[str, Any], make_model: MakeModel) -> None:
+    model = make_model(**face).train()
+    model(torch.zeros(2, 3).long(), torch.zeros(2, 3), labels=torch.tensor([0, 1])).loss.backward()
+    for parameter in model.parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all()
+
+
+def test_the_tutorial_face_pads_like_pad_input(make_model: MakeModel) -> None:
+    model = randomised(make_model(**TUTORIAL_FACE))
+    size = TUTORIAL_FACE["pad_to_length"]
+    short, long = torch.tensor([[5, 6, 7]]), torch.arange(2, 15)[None]
+    padded = nn.functional.pad(short, (size - 3, 0))
+    with torch.no_grad():
+        torch.testing.assert_close(model(short).logits, model(padded).logits)
+        torch.testing.assert_close(model(long).logits, model(long[:, :size]).logits)
+        # Padding is read: a review of nothing but padding has states of its own.
+        states = model.model(padded).last_hidden_state
+    assert (states != 0).any(-1).all()
+
+
+@each_face
+def test_ids_and_their_embeddings_give_the_same(
+    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    model = randomised(make_model(**face))
+    ids, mask = batch[0].flip(1), batch[1].flip(1)
+    with torch.no_grad():
+        vectors = model.get_input_embeddings()(ids)
+        torch.testing.assert_close(
+            model(inputs_embeds=vectors, attention_mask=mask).logits, model(ids, mask).logits
+        )
+
+
+# --- pieces --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cuts", [(3,), (1, 2, 7), (0, 4, 4), (8,)])
+def test_pieces_give_the_states_and_logits_of_the_whole(
+    cuts: tuple[int, ...], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    model = randomised(make_model(bidirectional=False, num_hidden_layers=2, pooling=EVERY_POOLING))
+    ids, mask = batch
+    edges = [0, *cuts, ids.shape[1]]
+    state, states = None, []
+    with torch.no_grad():
+        whole = model(ids, mask, output_hidden_states=True)
+        for start, end in pairwise(edges):
+            piece = model(
+                ids[:, start:end],
+                mask[:, start:end],
+                state=state,
+                use_cache=True,
+                output_hidden_states=True,
+            )
+            state = piece.state
+            states.append(piece.hidden_states[-1])
+    torch.testing.assert_close(piece.logits, whole.logits, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(torch.cat(states, 1), whole.hidden_states[-1], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("face", [{}, TUTORIAL_FACE], ids=["two directions", "tutorial"])
+def test_who_cannot_read_in_pieces_says_so(face: dict[str, Any], make_model: MakeModel) -> None:
+    with pytest.raises(ValueError, match="one direction"):
+        make_model(**face)(torch.tensor([[5, 6]]), use_cache=True)
+
+
+# --- loading, saving, initialisation -------------------------------------------------------------
+
+
+@each_face
+def test_save_and_load_give_the_same_logits(
+    face: dict[str, Any],
+    make_model: MakeModel,
+    batch: tuple[torch.Tensor, torch.Tensor],
+    tmp_path: Path,
+) -> None:
+    model = randomised(make_model(**face))
+    model.save_pretrained(tmp_path)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".py", ".safetensors"}
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert type(loaded) is SentimentLSTMForSequenceClassification
+    backbone = AutoModel.from_pretrained(tmp_path)
+    assert type(backbone) is SentimentLSTMModel
+    with torch.no_grad():
+        assert torch.equal(loaded(*batch).logits, model(*batch).logits)
+        assert torch.equal(backbone(*batch).pooler_output, model.model(*batch).pooler_output)
+
+
+def test_initialisation_is_that_of_the_table(make_model: MakeModel) -> None:
+    model = make_model(embedding_size=64, hidden_size=64, pooling="attention", vocab_size=2000)
+    embeddings = model.model.embeddings.weight.detach()
+    assert (embeddings[0] == 0).all()
+    assert embeddings[1:].std() == pytest.approx(0.1, rel=0.05)
+    lstm = model.model.layers[0].forward_lstm
+    units = lstm.hidden_size
+    for gate, weight in enumerate(lstm.weight_hh_l0.detach().chunk(4)):
+        torch.testing.assert_close(weight @ weight.T, torch.eye(units), atol=1e-5, rtol=0)
+        bias = lstm.bias_ih_l0.detach().chunk(4)[gate]
+        assert (bias == (1.0 if gate == 1 else 0.0)).all()
+    limit = (6 / (64 + units)) ** 0.5
+    assert 0.95 * limit < lstm.weight_ih_l0.abs().max() <= limit
+    assert (lstm.bias_hh_l0 == 0).all()
+    assert (model.model.pooler.attention == 0).all()
+    assert (model.classifier.bias == 0).all()
+
+
+def test_missing_weights_are_initialised_and_the_rest_kept(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
+    model = randomised(make_model())
+    model.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    missing = [
+        "model.layers.0.forward_lstm.weight_hh_l0",
+        "model.layers.0.backward_lstm.bias_ih_l0",
+    ]
+    for name in missing:
+        del weights[name]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    result: Any = SentimentLSTMForSequenceClassification.from_pretrained(
+        tmp_path, output_loading_info=True
+    )
+    loaded, report = result
+    assert set(report["missing_keys"]) == set(missing)
+    for name, weight in loaded.state_dict().items():
+        if name not in missing:
+            assert torch.equal(weight, weights[name]), name
+    first = loaded.model.layers[0]
+    for weight in first.forward_lstm.weight_hh_l0.detach().chunk(4):
+        torch.testing.assert_close(weight @ weight.T, torch.eye(8), atol=1e-5, rtol=0)
+    assert first.backward_lstm.bias_ih_l0.detach().chunk(4)[1].eq(1).all()
+
+
+def test_corrupted_weights_raise(make_model: MakeModel, tmp_path: Path) -> None:
+    make_model().save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(Exception, match=r"(?i)safetensor|incomplete|invalid"):
+        SentimentLSTMForSequenceClassification.from_pretrained(tmp_path)
+
+
+def test_another_number_of_labels_takes_a_new_head(make_model: MakeModel, tmp_path: Path) -> None:
+    make_model().save_pretrained(tmp_path)
+    loaded = SentimentLSTMForSequenceClassification.from_pretrained(
+        tmp_path, id2label={0: "a", 1: "b", 2: "c"}, ignore_mismatched_sizes=True
+    )
+    assert loaded(torch.tensor([[5, 6]])).logits.shape == (1, 3)
+
+
+def test_embeddings_can_be_resized(make_model: MakeModel) -> None:
+    model = make_model()
+    before = model.model.embeddings.weight.detach().clone()
+    model.resize_token_embeddings(len(before) + 5)
+    assert model.config.vocab_size == len(before) + 5
+    assert torch.equal(model.model.embeddings.weight[: len(before)], before)
+    assert model(torch.tensor([[len(before) + 4]])).logits.isfinite().all()
+
+
+# --- outputs and losses --------------------------------------------------------------------------
+
+
+@each_face
+def test_outputs_are_the_standard_ones(
+    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    model = make_model(**face)
+    ids, mask = batch
+    labels = torch.ones(len(ids), dtype=torch.long)
+    output = model(ids, mask, labels=labels, output_hidden_states=True)
+    length = face.get("pad_to_length", ids.shape[1])
+    assert output.logits.shape == (len(ids), 2)
+    assert len(output.hidden_states) == 1 + face.get("num_hidden_layers", 1)
+    assert output.hidden_states[0].shape == (len(ids), length, 12)
+    assert output.hidden_states[-1].shape == (len(ids), length, 16)
+    as_tuple = model(ids, mask, labels=labels, output_hidden_states=True, return_dict=False)
+    assert torch.equal(as_tuple[0], output.loss)
+    assert torch.equal(as_tuple[1], output.logits)
+    model.config.return_dict = False
+    assert torch.equal(model(ids, mask)[0], output.logits)
+
+
+def test_losses_are_those_of_the_problem_types(
+    make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    ids, mask = batch
+    classes = torch.tensor([0, 2, 1, 1, 0])
+    several = torch.rand(5, 3).round()
+    numbers = torch.rand(5)
+    cases: list[tuple[dict[str, Any], torch.Tensor, nn.Module]] = [
+        ({"num_labels": 3}, classes, nn.CrossEntropyLoss()),
+        ({"num_labels": 3}, several, nn.BCEWithLogitsLoss()),
+        ({"num_labels": 3, "problem_type": "regression"}, several, nn.MSELoss()),
+    ]
+    for fields, labels, loss in cases:
+        output = randomised(make_model(**fields))(ids, mask, labels=labels)
+        torch.testing.assert_close(output.loss, loss(output.logits, labels))
+    output = make_model(num_labels=1)(ids, mask, labels=numbers)
+    torch.testing.assert_close(output.loss, nn.MSELoss()(output.logits[:, 0], numbers))
+
+
+def test_a_single_logit_is_a_sigmoid(
+    make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    model = randomised(make_model(**TUTORIAL_FACE))
+    labels = torch.tensor([0, 1, 1, 0, 1])
+    output = model(*batch, labels=labels)
+    logit = output.logits[:, 1]
+    assert (output.logits[:, 0] == 0).all()
+    torch.testing.assert_close(output.logits.softmax(-1)[:, 1], logit.sigmoid())
+    expected = nn.BCELoss()(logit.sigmoid(), labels.float())
+    torch.testing.assert_close(output.loss, expected)
+
+
+@each_face
+def test_training_moves_every_parameter(
+    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    model = randomised(make_model(**face)).train()
+    ids, mask = batch
+    model(ids, mask, labels=torch.tensor([0, 1, 1, 0, 1])).loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert (parameter.grad != 0).any(), name
+
+
+def test_dropout_acts_in_training_only(
+    make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    for name in ("embedding_dropout", "hidden_dropout", "classifier_dropout"):
+        off = {
+            "embedding_dropout": 0.0,
+            "hidden_dropout": 0.0,
+            "classifier_dropout": 0.0,
+            "num_hidden_layers": 2,
+        }
+        model = randomised(make_model(**(off | {name: 0.5})))
+        assert torch.equal(model(*batch).logits, model(*batch).logits)
+        model.train()
+        assert not torch.equal(model(*batch).logits, model(*batch).logits), name
+
+
+# --- precision, tracing --------------------------------------------------------------------------
+
+
+@each_face
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_is_close_to_fp32(
+    face: dict[str, Any],
+    dtype: torch.dtype,
+    make_model: MakeModel,
+    batch: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    model = randomised(make_model(**face))
+    with torch.no_grad():
+        expected = model(*batch).logits
+        logits = in_dtype(model, dtype)(*batch).logits
+    assert logits.dtype == dtype
+    torch.testing.assert_close(logits.float(), expected, atol=0.06, rtol=0.06)
+
+
+def test_without_a_bf16_kernel_the_layers_run_in_fp32(
+    make_model: MakeModel,
+    batch: tuple[torch.Tensor, torch.Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = in_dtype(randomised(make_model()), torch.bfloat16)
+    seen: list[torch.dtype] = []
+    for module in model.modules():
+        if isinstance(module, nn.LSTM):
+            module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
+    monkeypatch.setattr(modeling_sentiment_lstm, "_CPU_DTYPES", {torch.float32})
+    logits = model(*batch).logits
+    assert seen == [torch.float32] * 2
+    assert logits.dtype == torch.bfloat16
+    assert logits.isfinite().all()
+    logits.sum().backward()
+    assert model.model.layers[0].forward_lstm.weight_hh_l0.grad is not None
+
+
+@pytest.mark.filterwarnings("ignore:_check_is_size:FutureWarning")  # torch's own, in its loop
+@pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")
+@each_face
+def test_export_gives_the_same_for_other_sizes(
+    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    model = randomised(make_model(**face))
+    sizes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("sequence", min=1)}
+    example = (torch.randint(2, 40, (2, 5)), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]))
+    # Plain export unrolls an LSTM to the example's length (pytorch issue 115092).
+    with register_lstm_while_loop_decomposition(), torch.no_grad():
+        exported = torch.export.export(
+            model, example, dynamic_shapes={"input_ids": sizes, "attention_mask": sizes}
+        ).module()
+        for ids, mask in (batch, (batch[0].flip(1), batch[1].flip(1))):
+            torch.testing.assert_close(
+                exported(ids, mask).logits, model(ids, mask).logits, atol=1e-6, rtol=1e-5
+            )
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+def test_wrong_inputs_are_named(make_model: MakeModel) -> None:
+    model = make_model()
+    ids = torch.tensor([[5, 6]])
+    with pytest.raises(ValueError, match="either `input_ids` or `inputs_embeds`"):
+        model()
+    with pytest.raises(ValueError, match="either `input_ids` or `inputs_embeds`"):
+        model(ids, inputs_embeds=torch.zeros(1, 2, 12))
+    with pytest.raises(ValueError, match=r"`attention_mask` is \(1, 3\), the input \(1, 2\)"):
+        model(ids, torch.ones(1, 3))
+
+
+def test_config_and_model_agree_on_sizes() -> None:
+    config = SentimentLSTMConfig(vocab_size=50, hidden_size=10, pooling="max+mean")
+    model = SentimentLSTMForSequenceClassification(config)
+    assert model.classifier.in_features == 2 * config.hidden_size
+    assert model.model(torch.tensor([[3, 4]])).pooler_output.shape == (1, 20)
