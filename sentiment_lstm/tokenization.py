@@ -8,7 +8,8 @@ The words are those of the tutorial's preprocessing: `.lower()`, digits to `0`, 
 `nltk.word_tokenize` of NLTK 3.10 with the English Punkt model. NLTK applies some thirty
 substitutions in turn; here six normalizer passes rewrite what changes (case, digits, URLs,
 quotes, and a mark where a sentence begins), and a single pattern then finds the words. That is
-what makes it fast, and it keeps the offsets pointing into the original text.
+what makes it fast, and it keeps the offsets pointing into the original text (those of `<url>`
+point at the last character of the URL).
 
 The rules that surprise are NLTK's or the tutorial's:
 
@@ -24,7 +25,6 @@ Known differences from the tutorial, none of which occurs in 83,000 Amazon revie
 - Python's `lower` writes a Greek sigma at the end of a word as ς, tokenizers writes σ.
 - Spaces other than ASCII's (no-break space and the like) separate words for both, but NLTK does
   not let them begin a new run when it looks for sentences.
-- A single letter or a number before `!word` (`x.!so`) right after an abbreviation.
 - Runs of more than 250 characters without a space, and of more than 20 colons or commas.
 - The two noncharacters U+FDD0 and U+FDD1 are used as marks and disappear from a text.
 - NLTK before 3.10 has other rules for curly quotes.
@@ -39,6 +39,7 @@ from typing import TypedDict
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
+from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 PAD_TOKEN = "_PAD"
 UNK_TOKEN = "_UNK"
@@ -47,7 +48,7 @@ UNK_TOKEN = "_UNK"
 class FaceOptions(TypedDict):
     """The options of [`train_tokenizer`] in which the tutorial and the defaults differ."""
 
-    model_max_length: int
+    model_max_length: int | None
     padding_side: str
     unknown_to_pad: bool
 
@@ -59,13 +60,20 @@ TUTORIAL_FACE: FaceOptions = {
 }
 """The tutorial's `pad_input`: `train_tokenizer(texts, **TUTORIAL_FACE)`."""
 
+DEFAULT_FACE: FaceOptions = {
+    "model_max_length": None,
+    "padding_side": "right",
+    "unknown_to_pad": False,
+}
+"""What `train_tokenizer(texts)` does by itself."""
+
 
 def train_tokenizer(
     texts: Iterable[str],
     *,
     min_frequency: int = 2,
     vocab_size: int | None = None,
-    model_max_length: int = 256,
+    model_max_length: int | None = None,
     padding_side: str = "right",
     truncation_side: str = "right",
     unknown_to_pad: bool = False,
@@ -82,8 +90,8 @@ def train_tokenizer(
             tutorial's choice.
         vocab_size: The largest number of entries, `_PAD` and `_UNK` included. Defaults to no
             limit.
-        model_max_length: Where `truncation=True` cuts a review, in words. Defaults to 256; the
-            tutorial's is 200.
+        model_max_length: Where `truncation=True` cuts a review, in words. Defaults to nowhere, as
+            an LSTM has no longest input; the tutorial's is 200.
         padding_side: `"right"` or `"left"`. Defaults to `"right"`; the tutorial's is `"left"`.
         truncation_side: The end at which a long review is cut. Defaults to `"right"`, so the
             first words stay, as in the tutorial.
@@ -92,7 +100,9 @@ def train_tokenizer(
 
     Returns:
         A plain `PreTrainedTokenizerFast`. `save_pretrained` writes all there is to know, and
-        `AutoTokenizer.from_pretrained` reads it without this package.
+        `AutoTokenizer.from_pretrained` reads it without this package. A review that says `_PAD`
+        says the word `_pad`, not the special token; whoever reads `tokenizer.json` with
+        `tokenizers` alone sets `encode_special_tokens = True` for that.
 
     Raises:
         ValueError: An option is out of range.
@@ -105,7 +115,7 @@ def train_tokenizer(
         tokenizer_object=backend,
         pad_token=PAD_TOKEN,
         unk_token=UNK_TOKEN,
-        model_max_length=model_max_length,
+        model_max_length=VERY_LARGE_INTEGER if model_max_length is None else model_max_length,
         padding_side=padding_side,
         truncation_side=truncation_side,
         # The defaults include token_type_ids, which an LSTM has no use for.
@@ -165,7 +175,7 @@ def iter_words(texts: Iterable[str]) -> Iterator[list[str]]:
 def _check_options(
     min_frequency: int,
     vocab_size: int | None,
-    model_max_length: int,
+    model_max_length: int | None,
     padding_side: str,
     truncation_side: str,
 ) -> None:
@@ -176,7 +186,7 @@ def _check_options(
             f"vocab_size is {vocab_size}; it counts {PAD_TOKEN} and {UNK_TOKEN}, so use 3 or more, "
             "or None for no limit"
         )
-    if model_max_length < 1:
+    if model_max_length is not None and model_max_length < 1:
         raise ValueError(f"model_max_length is {model_max_length}; use 1 word or more")
     for name, side in (("padding_side", padding_side), ("truncation_side", truncation_side)):
         if side not in ("left", "right"):
@@ -278,32 +288,42 @@ def _sentence_start_pattern() -> str:
     space or a mark, and says yes if any token in sight ends a sentence. So: find the first that
     does, go on to the last candidate of its run, then skip the closing quotes and brackets that
     belong to the sentence (`re_boundary_realignment`).
-
-    On lower-cased text an abbreviation never ends a sentence, and of Punkt's tables of
-    orthographic contexts and collocations only four words are left.
     """
-    abbreviation = rf"(?<!(?:{_TOKEN_START}|-)(?:{_any_of(_PUNKT_ABBREVIATIONS.split())}))"
-    # A single letter or a number does not end a sentence before a lower-case word or one of
-    # Punkt's marks (`_second_pass_annotation`, 4.3).
-    goes_on = (
-        rf"(?:[;:?!,]|\s+(?:(?!(?:{'|'.join(_PUNKT_LOWER_STARTERS)})\.?{_TOKEN_END})\p{{Lower}}"
-        rf"|[;:,]|[?!]{_TOKEN_END}|\.(?!\.){_TOKEN_END}))"
-    )
-    letter = rf"(?!(?<!\w\w)(?<={_TOKEN_START}[\w&&[^\d]])\.{goes_on})"
-    number = rf"(?!(?<=[0,.\-])(?<={_TOKEN_START}[.,]?0[0,.\-]{{0,40}})\.{goes_on})"
-    ends = rf"(?:(?<!\.){letter}{number}{abbreviation}\.(?!\.)|[?!])"
+    ends = _sentence_end_pattern(r"[;:?!,]")
     # A mark that opens a run is asked about besides the last one of the run (but not, by an
     # accident of the search for the run's start, after a single space that opens the text).
     opens_run = rf"(?<!{_RUN})(?<!\A[{_ASCII_SPACE}])[.?!](?={_NON_WORD})"
     after_opener = rf"(?<=(?:\A|[{_ASCII_SPACE}])[.?!]{_NON_WORD}{_RUN}{{0,20}}\.)"
     # Not an end itself, but a token of the run that follows is.
-    before_end = rf"(?=\s+\S{{0,250}}?{ends}(?:{_INNER_END}|,(?:\s|\z)))"
+    ends_inside = _sentence_end_pattern(rf"(?:[;:,]|[?!]{_TOKEN_END})")
+    before_end = rf"(?=\s+\S{{0,250}}?{ends_inside}(?:{_INNER_END}|,(?:\s|\z)))"
     to_last = rf"(?>{_RUN}{{0,250}}[.?!]{_CANDIDATE}|{_CANDIDATE})"
     return (
         rf"(?:{opens_run}|{ends}(?={_INNER_END}|\s+\S){to_last}"
         rf"|\.(?:{before_end}|{after_opener}{to_last}))"
         r"\s*+(?:[\"')\]}‘’“”«»]++(?:\s+|(?=--)|\z))?+\K"
     )
+
+
+def _sentence_end_pattern(marks: str) -> str:
+    """A `.`, `?` or `!` whose token, taken by itself, ends a sentence.
+
+    On lower-cased text an abbreviation never does, and of Punkt's tables of orthographic contexts
+    and collocations only four words are left. A single letter or a number does not before a
+    lower-case word or one of Punkt's marks (`_second_pass_annotation`, 4.3).
+
+    Args:
+        marks: The pattern of those marks, where they follow without a space.
+    """
+    abbreviation = rf"(?<!(?:{_TOKEN_START}|-)(?:{_any_of(_PUNKT_ABBREVIATIONS.split())}))"
+    starters = "|".join(_PUNKT_LOWER_STARTERS)
+    goes_on = (
+        rf"(?:{marks}|\s+(?:(?!(?:{starters})\.?{_TOKEN_END})\p{{Lower}}"
+        rf"|[;:,]|[?!]{_TOKEN_END}|\.(?!\.){_TOKEN_END}))"
+    )
+    letter = rf"(?!(?<!\w\w)(?<={_TOKEN_START}[\w&&[^\d]])\.{goes_on})"
+    number = rf"(?!(?<=[0,.\-])(?<={_TOKEN_START}[.,]?0[0,.\-]{{0,40}})\.{goes_on})"
+    return rf"(?:(?<!\.){letter}{number}{abbreviation}\.(?!\.)|[?!])"
 
 
 def _opening_quote_pattern() -> str:
@@ -324,7 +344,7 @@ def _word_pattern() -> str:
     # ... and by the time it splits a closing apostrophe off (step 14).
     early_space = "[«“‘„`;@#$%&?!\u2012-\u2015]" rf"| (?!\s*\z)|\.\.|[:,](?!0)|\.{final}"
     clitic_end = rf"(?={space}|'(?!')(?:{early_space}))"
-    late_end = rf"(?={space}|'[smd]?(?!')(?:{space}))"
+    late_end = rf"(?={space}|'(?!')(?:{space})|'[smd]{clitic_end})"
     clitic = rf"(?:[smd]{clitic_end}|(?:ll|re|ve){late_end})"
     negation = rf"n't{late_end}"
 

@@ -51,7 +51,7 @@ from .inference import predict_probabilities
 from .metrics import SentimentMetrics, compute_metrics
 from .modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .reviews import load_reviews
-from .tokenization import TUTORIAL_FACE, train_tokenizer
+from .tokenization import DEFAULT_FACE, TUTORIAL_FACE, train_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -390,7 +390,6 @@ def _as_arguments(fields: Mapping[str, Any]) -> list[str]:
 
 # --- preparing -----------------------------------------------------------------------------------
 
-_FACE = dict(model_max_length=10**30)
 # Split -> source -> its reviews.
 _Reviews = dict[str, dict[str, datasets.Dataset]]
 
@@ -452,7 +451,7 @@ def _claim(
         tqdm(_texts(reviews.values()), "words", sum(map(len, reviews.values())), unit=" reviews"),
         min_frequency=arguments.min_frequency,
         vocab_size=arguments.max_vocab_size,
-        **(TUTORIAL_FACE if arguments.tutorial_tokenizer else _FACE),
+        **(TUTORIAL_FACE if arguments.tutorial_tokenizer else DEFAULT_FACE),
     )
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
@@ -531,7 +530,7 @@ def _trainer(
         model=SentimentLSTMForSequenceClassification(config),
         args=arguments,
         train_dataset=train_tokens,
-        eval_dataset=validation_tokens.sort("length"),
+        eval_dataset=validation_tokens.select(np.argsort(validation_tokens["length"])),
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
         compute_metrics=compute_metrics,

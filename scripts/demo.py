@@ -1,0 +1,58 @@
+"""Train on real reviews, then classify a few through `transformers.pipeline`.
+
+Run by `make demo`; by hand: python scripts/demo.py --output_dir runs/demo
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from transformers import pipeline
+
+import sentiment_lstm  # noqa: F401 - registers the model with transformers
+from sentiment_lstm.training import RESULTS_FILE, read_recipe, train
+
+RECIPE = Path(__file__).parent / "recipes" / "demo.yaml"
+
+REVIEWS = [
+    "A quiet, clever film with a wonderful cast. I was sorry when it ended.",
+    "Two hours of my life that nobody will give back. The plot makes no sense at all.",
+    "I expected nothing and got nothing.",
+    "Not bad at all! The ending surprised me, and the music is lovely.",
+    "The book is a masterpiece, but whoever made this film cannot have read it.",
+]
+
+
+def main() -> None:
+    """Train unless that is done, then show what the model folder can do."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output_dir", default="runs/demo", help="default: runs/demo")
+    options = parser.parse_args()
+
+    started = time.perf_counter()
+    folder = train(read_recipe(RECIPE, ["--output_dir", options.output_dir]))
+    results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+    seconds = sum(results["wall_time_seconds"].values())
+    metrics = results["metrics"]["test/sample:test"]
+
+    print(f"\nTrained in {seconds:.0f} s on {results['machine']['threads']} threads:")
+    print(f"  {results['parameters']:,} parameters, {results['vocab_size']:,} words")
+    print(
+        f"  {metrics['accuracy']:.1%} of the {metrics['reviews']:,} held-out reviews right "
+        f"(95 % interval {metrics['accuracy_low']:.1%} to {metrics['accuracy_high']:.1%})"
+    )
+    print(f'\npipeline("text-classification", model="{folder}"):')
+    classify = pipeline("text-classification", model=str(folder))
+    for review, answer in zip(REVIEWS, classify(REVIEWS), strict=True):
+        print(f"  {answer['label']} {answer['score']:.3f}  {review}")
+    print("\nWritten:")
+    for path in sorted(folder.iterdir()):
+        print(f"  {path}  ({path.stat().st_size / 1e6:.2f} MB)")
+    print(f"\nDone in {time.perf_counter() - started:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()

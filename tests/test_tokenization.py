@@ -1,0 +1,267 @@
+"""Laws of the tokenizer: its vocabulary, its words, its options, and what survives a save."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from sentiment_lstm.tokenization import (
+    TUTORIAL_FACE,
+    count_words,
+    iter_words,
+    train_tokenizer,
+)
+
+REVIEWS = [
+    "Lovely little lamp: It's bright, it's warm and it doesn't flicker. My desk loves it!",
+    'Broke in 2 days: I can\'t say "great value" when the lamp broke. Mr. Brown was no help.',
+    "lamp lamp lamp... I'm gonna buy 10 more (see www.lamps-for-you.com for the rest)",
+    "",
+    "Not bad, not good: zebra",
+]
+
+
+def words(text: str) -> list[str]:
+    return next(iter_words([text]))
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return train_tokenizer(REVIEWS, min_frequency=1)
+
+
+# --- vocabulary -----------------------------------------------------------------------------
+
+
+def test_words_are_numbered_by_falling_count_then_first_appearance() -> None:
+    tokenizer = train_tokenizer(["pear fig pear apple", "apple fig pear kiwi"], min_frequency=1)
+    vocabulary = tokenizer.get_vocab()
+    assert sorted(vocabulary, key=lambda word: vocabulary[word]) == [
+        *("_PAD", "_UNK"),
+        *("pear", "fig", "apple", "kiwi"),
+    ]
+
+
+def test_rare_words_stay_out() -> None:
+    texts = ["pear fig pear apple", "apple fig pear kiwi"]
+    assert set(train_tokenizer(texts).get_vocab()) == {"_PAD", "_UNK", "pear", "fig", "apple"}
+    only_pear = {"_PAD", "_UNK", "pear"}
+    assert set(train_tokenizer(texts, min_frequency=3).get_vocab()) == only_pear
+
+
+def test_vocab_size_counts_the_special_tokens_and_keeps_the_most_common() -> None:
+    tokenizer = train_tokenizer(["pear fig pear apple fig pear"], min_frequency=1, vocab_size=4)
+    assert tokenizer.get_vocab() == {"_PAD": 0, "_UNK": 1, "pear": 2, "fig": 3}
+    assert len(tokenizer) == tokenizer.vocab_size == 4
+
+
+def test_counts_are_in_order_of_first_appearance() -> None:
+    assert list(count_words(["b a", "c b"]).items()) == [("b", 2), ("a", 1), ("c", 1)]
+
+
+def test_texts_are_read_once_and_one_by_one() -> None:
+    read: list[int] = []
+
+    def stream() -> Iterator[str]:
+        for number in range(5):
+            read.append(number)
+            yield "one review"
+
+    split = iter_words(stream())
+    next(split)
+    assert read == [0]
+    read.clear()
+    train_tokenizer(stream())
+    assert read == [0, 1, 2, 3, 4]
+
+
+def test_the_vocabulary_holds_exactly_the_words_that_encoding_looks_up(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    for text, expected in zip(REVIEWS, iter_words(REVIEWS), strict=True):
+        assert tokenizer.convert_ids_to_tokens(tokenizer(text)["input_ids"]) == expected
+
+
+# --- words ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        (" \t\n ", ""),
+        ("It's GREAT.", "it 's great ."),
+        ("I don't, can't and won't", "i do n't , ca n't and wo n't"),
+        ("cannot gonna gimme wanna", "can not gon na gim me wan na"),
+        ("Sold 3 of 1,250 at 9:30", "sold 0 of 0,000 at 0:00"),
+        ('She said "never again".', "she said `` never again '' ."),
+        ("('quoted')", "( ' quoted ' )"),
+        ("Mr. Brown met Dr. Grey. They left.", "mr. brown met dr. grey . they left ."),
+        ("a 10. then 10. More", "a 00. then 00. more"),
+        ("the year was 1999. 'Twas good", "the year was 0000 . ' twas good"),
+        ("wait... what?! no -- never---so", "wait ... what ? ! no -- never -- -so"),
+        ("U.S. made, e.g. here.", "u.s. made , e.g . here ."),
+        ("good.bad", "good.bad"),
+        ("see http://a.com/x now, it was good.but", "see < url > /x now , it was < url >"),
+        ("a.com is here", "< url > is here"),
+        ("café naïve ¡hola!", "café naïve ¡hola !"),
+        ("“Curly” quotes’ end", "“ curly ” quotes ’ end"),
+        ("90% off @ $5 & more*", "00 % off @ $ 0 & more *"),
+    ],
+)
+def test_words(text: str, expected: str) -> None:
+    assert words(text) == expected.split()
+
+
+def test_the_url_rule_looks_at_the_whole_review() -> None:
+    assert words("so great.but dear") == ["so", "great.but", "dear"]
+    assert words("so great.but dear, www.") == ["so", "<", "url", ">", "dear", ",", "www", "."]
+
+
+def test_offsets_point_into_the_original_text(tokenizer: PreTrainedTokenizerFast) -> None:
+    text = 'It\'s "GREAT": Mr. Brown paid 25 at www.Shop.com. "Yes."'
+    encoding = tokenizer(text, return_offsets_mapping=True)
+    pieces = [text[start:end] for start, end in encoding["offset_mapping"]]
+    assert pieces == [
+        *("It", "'s", '"', "GREAT", '"', ":", "Mr.", "Brown", "paid", "25", "at"),
+        # The three words of `<url>` all stand where the URL ends.
+        *("m",) * 3,
+        *(".", '"', "Yes", ".", '"'),
+    ]
+
+
+@pytest.mark.parametrize("unit", ["!--", "!)", ".)", ". )", "'", '"', "a.", "mr. ", "0,", "()"])
+def test_long_runs_take_linear_time(unit: str) -> None:
+    # A search that goes back and forth over this text would take minutes.
+    start = time.perf_counter()
+    assert words(unit * 20_000)
+    assert time.perf_counter() - start < 10
+
+
+# --- options --------------------------------------------------------------------------------
+
+
+def test_defaults_pad_on_the_right_and_keep_unknown_words_apart(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    batch = tokenizer(["zebra quagga", "zebra"], padding=True)
+    zebra = tokenizer.get_vocab()["zebra"]
+    assert batch["input_ids"] == [[zebra, 1], [zebra, 0]]
+    assert batch["attention_mask"] == [[1, 1], [1, 0]]
+    assert list(batch) == ["input_ids", "attention_mask"]
+
+
+def test_the_tutorials_face_pads_left_to_200_and_sends_unknown_words_to_0() -> None:
+    tokenizer = train_tokenizer(["zebra zebra lion lion"], **TUTORIAL_FACE)
+    texts = ["zebra quagga lion", "", "zebra " * 150 + "lion " * 100]
+    rows = tokenizer(texts, padding="max_length", truncation=True)["input_ids"]
+    assert rows == [[0] * 197 + [2, 0, 3], [0] * 200, [2] * 150 + [3] * 50]
+
+
+def test_truncation_keeps_the_first_words_unless_told_otherwise() -> None:
+    first = train_tokenizer(["a b c"], min_frequency=1, model_max_length=2)
+    last = train_tokenizer(["a b c"], min_frequency=1, model_max_length=2, truncation_side="left")
+    assert first.tokenize("a b c") == ["a", "b", "c"]
+    assert first("a b c", truncation=True)["input_ids"] == first.convert_tokens_to_ids(["a", "b"])
+    assert last("a b c", truncation=True)["input_ids"] == last.convert_tokens_to_ids(["b", "c"])
+
+
+@pytest.mark.parametrize("literal", ["_PAD", "_UNK", "_pad"])
+@pytest.mark.parametrize("unknown_to_pad", [False, True])
+def test_a_review_cannot_write_special_tokens(literal: str, unknown_to_pad: bool) -> None:
+    text = f"my {literal} arrived,{literal}!"
+    tokenizer = train_tokenizer([text], min_frequency=1, unknown_to_pad=unknown_to_pad)
+    assert tokenizer.tokenize(text) == words(text)
+    assert min(tokenizer(text)["input_ids"]) > 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_frequency": 0}, "min_frequency is 0"),
+        ({"vocab_size": 2}, "vocab_size is 2"),
+        ({"model_max_length": 0}, "model_max_length is 0"),
+        ({"padding_side": "middle"}, "padding_side is 'middle'"),
+        ({"truncation_side": "up"}, "truncation_side is 'up'"),
+    ],
+)
+def test_options_out_of_range_are_named(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        train_tokenizer(["a"], **options)  # type: ignore[arg-type]
+
+
+def test_what_is_not_a_text_is_named() -> None:
+    with pytest.raises(TypeError, match=r"texts\[1\] is dict"):
+        train_tokenizer(["fine", {"text": "not fine"}])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="iterable of reviews"):
+        train_tokenizer("one review")
+
+
+# --- save and load --------------------------------------------------------------------------
+
+LOAD_ELSEWHERE = """
+import json, sys
+from transformers import AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+texts = json.loads(sys.stdin.read())
+batch = tokenizer(texts, padding="max_length", truncation=True)
+print(json.dumps({
+    "batch": dict(batch),
+    "class": type(tokenizer).__name__,
+    "ours": any(name.split(".")[0] == "sentiment_lstm" for name in sys.modules),
+    "model_input_names": tokenizer.model_input_names,
+    "sides": [tokenizer.padding_side, tokenizer.truncation_side],
+    "special": [tokenizer.pad_token, tokenizer.pad_token_id, tokenizer.unk_token],
+    "length": tokenizer.model_max_length,
+}))
+"""
+
+
+@pytest.mark.parametrize("face", [{}, TUTORIAL_FACE, {"truncation_side": "left"}])
+def test_a_process_without_this_package_loads_the_same_tokenizer(
+    face: dict[str, object], tmp_path: Path
+) -> None:
+    tokenizer = train_tokenizer(REVIEWS, min_frequency=1, **face)  # type: ignore[arg-type]
+    tokenizer.save_pretrained(tmp_path)
+    assert not list(tmp_path.glob("*.py"))
+    texts = [*REVIEWS, "_PAD quagga _UNK", "lamp " * 300]
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD_ELSEWHERE, str(tmp_path)],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert loaded == {
+        "batch": dict(tokenizer(texts, padding="max_length", truncation=True)),
+        "class": type(tokenizer).__name__,
+        "ours": False,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "sides": [tokenizer.padding_side, tokenizer.truncation_side],
+        "special": ["_PAD", 0, "_UNK"],
+        "length": tokenizer.model_max_length,
+    }
+
+
+def test_saving_twice_changes_nothing(tmp_path: Path) -> None:
+    train_tokenizer(REVIEWS, **TUTORIAL_FACE).save_pretrained(tmp_path / "first")
+    again = AutoTokenizer.from_pretrained(tmp_path / "first")
+    assert type(again) is PreTrainedTokenizerFast
+    again(REVIEWS, padding="max_length", truncation=True)
+    again.save_pretrained(tmp_path / "second")
+    third = AutoTokenizer.from_pretrained(tmp_path / "second")
+    texts = [*REVIEWS, "lamp " * 300]
+    # Padding and truncation set by a call are not to stick.
+    assert third(texts)["input_ids"] == again(texts)["input_ids"]
+    assert len(third("lamp " * 300)["input_ids"]) == 300
