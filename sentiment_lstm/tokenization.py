@@ -33,7 +33,7 @@ Known differences from the tutorial, none of which occurs in 83,000 Amazon revie
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import TypedDict
 
@@ -108,9 +108,58 @@ def train_tokenizer(
         ValueError: An option is out of range.
         TypeError: One of `texts` is not a string.
     """
-    _check_options(min_frequency, vocab_size, model_max_length, padding_side, truncation_side)
-    vocabulary = _vocabulary(count_words(texts), min_frequency, vocab_size)
-    backend = _backend(vocabulary, unk_token=PAD_TOKEN if unknown_to_pad else UNK_TOKEN)
+    if min_frequency < 1:
+        raise ValueError(f"min_frequency is {min_frequency}; use 1 to keep every word, or more")
+    if vocab_size is not None and vocab_size < 3:
+        raise ValueError(
+            f"vocab_size is {vocab_size}; it counts {PAD_TOKEN} and {UNK_TOKEN}, so use 3 or more, "
+            "or None for no limit"
+        )
+    _check_sides(model_max_length, padding_side, truncation_side)  # before the long part
+    return build_tokenizer(
+        _vocabulary(count_words(texts), min_frequency, vocab_size),
+        model_max_length=model_max_length,
+        padding_side=padding_side,
+        truncation_side=truncation_side,
+        unknown_to_pad=unknown_to_pad,
+    )
+
+
+def build_tokenizer(
+    vocabulary: Mapping[str, int],
+    *,
+    model_max_length: int | None = None,
+    padding_side: str = "right",
+    truncation_side: str = "right",
+    unknown_to_pad: bool = False,
+) -> PreTrainedTokenizerFast:
+    """Build a tokenizer of a vocabulary that is known, such as the tutorial's `word2idx`.
+
+    Args:
+        vocabulary: Word -> id: 0, 1, 2, ... with `_PAD` as 0 and `_UNK` as 1.
+        model_max_length: See `train_tokenizer`, as for the other options.
+        padding_side: See there.
+        truncation_side: See there.
+        unknown_to_pad: See there.
+
+    Returns:
+        See there.
+
+    Raises:
+        ValueError: The ids have gaps, the special tokens stand elsewhere, or an option is out of
+            range.
+    """
+    _check_sides(model_max_length, padding_side, truncation_side)
+    if (vocabulary.get(PAD_TOKEN), vocabulary.get(UNK_TOKEN)) != (0, 1):
+        raise ValueError(f"the vocabulary must give {PAD_TOKEN} the id 0 and {UNK_TOKEN} the id 1")
+    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+        raise ValueError(
+            f"the ids of the {len(vocabulary)} words must be 0 to {len(vocabulary) - 1}, each once"
+        )
+    unk_token = PAD_TOKEN if unknown_to_pad else UNK_TOKEN
+    backend = Tokenizer(models.WordLevel(dict(vocabulary), unk_token=unk_token))
+    backend.normalizer = _normalizer()
+    backend.pre_tokenizer = _pre_tokenizer()
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         pad_token=PAD_TOKEN,
@@ -172,20 +221,7 @@ def iter_words(texts: Iterable[str]) -> Iterator[list[str]]:
         yield [word for word, _ in words]
 
 
-def _check_options(
-    min_frequency: int,
-    vocab_size: int | None,
-    model_max_length: int | None,
-    padding_side: str,
-    truncation_side: str,
-) -> None:
-    if min_frequency < 1:
-        raise ValueError(f"min_frequency is {min_frequency}; use 1 to keep every word, or more")
-    if vocab_size is not None and vocab_size < 3:
-        raise ValueError(
-            f"vocab_size is {vocab_size}; it counts {PAD_TOKEN} and {UNK_TOKEN}, so use 3 or more, "
-            "or None for no limit"
-        )
+def _check_sides(model_max_length: int | None, padding_side: str, truncation_side: str) -> None:
     if model_max_length is not None and model_max_length < 1:
         raise ValueError(f"model_max_length is {model_max_length}; use 1 word or more")
     for name, side in (("padding_side", padding_side), ("truncation_side", truncation_side)):
@@ -202,13 +238,6 @@ def _vocabulary(counts: Counter[str], min_frequency: int, vocab_size: int | None
     kept.sort(key=counts.__getitem__, reverse=True)
     words = [PAD_TOKEN, UNK_TOKEN, *kept]
     return {word: index for index, word in enumerate(words[:vocab_size])}
-
-
-def _backend(vocabulary: dict[str, int], unk_token: str) -> Tokenizer:
-    backend = Tokenizer(models.WordLevel(vocabulary, unk_token=unk_token))
-    backend.normalizer = _normalizer()
-    backend.pre_tokenizer = _pre_tokenizer()
-    return backend
 
 
 # --------------------------------------------------------------------------------------------
