@@ -1,10 +1,9 @@
 """The tutorial face is the tutorial: its network, its checkpoints, its loss and its training.
 
-`SentimentNet` is the article's network, written afresh as a reference.
+`tutorial_reference` holds the article's network and loop, written afresh.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +28,10 @@ from sentiment_lstm.training import RecipeTrainingArguments, SentimentTrainer
 
 EMBEDDING, HIDDEN, LAYERS, LENGTH = 10, 12, 2, 200
 
-Hidden = tuple[torch.Tensor, torch.Tensor]
 
-
-class SentimentNet(nn.Module):
-    """The tutorial's network: ids `(batch, 200)` and hidden state to sigmoids `(batch,)`."""
-
-    def __init__(self, vocab_size: int, dropout: float = 0.5) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocab_size, EMBEDDING)
-        self.lstm = nn.LSTM(EMBEDDING, HIDDEN, LAYERS, dropout=dropout, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(HIDDEN, 1)
-
-    def forward(self, ids: torch.Tensor, hidden: Hidden) -> tuple[torch.Tensor, Hidden]:
-        states, hidden = self.lstm(self.embedding(ids), hidden)
-        every_step = self.fc(self.dropout(states)).sigmoid()  # (batch, 200, 1)
-        return every_step.view(len(ids), -1)[:, -1], hidden
-
-    def init_hidden(self, batch_size: int) -> Hidden:
-        zeros = torch.zeros(LAYERS, batch_size, HIDDEN)
-        return zeros, zeros
+def small_net(vocab_size: int, drop_prob: float = 0.5) -> reference.SentimentNet:
+    """The tutorial's network, in small."""
+    return reference.SentimentNet(vocab_size, EMBEDDING, HIDDEN, LAYERS, drop_prob)
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +54,10 @@ def padded(texts: list[str], vocabulary: dict[str, int]) -> torch.Tensor:
 
 
 @pytest.fixture
-def net(vocabulary: dict[str, int]) -> SentimentNet:
+def net(vocabulary: dict[str, int]) -> reference.SentimentNet:
     """The tutorial's network, with its one embedding too many (`len(word2idx) + 1`)."""
     torch.manual_seed(0)
-    net = SentimentNet(len(vocabulary) + 1)
+    net = small_net(len(vocabulary) + 1)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.mul_(3)  # else all texts get about the same answer
@@ -84,7 +66,9 @@ def net(vocabulary: dict[str, int]) -> SentimentNet:
 
 
 @pytest.fixture
-def checkpoint(net: SentimentNet, vocabulary: dict[str, int], tmp_path: Path) -> tuple[Path, Path]:
+def checkpoint(
+    net: reference.SentimentNet, vocabulary: dict[str, int], tmp_path: Path
+) -> tuple[Path, Path]:
     """What somebody who followed the tutorial has on disk."""
     torch.save(net.state_dict(), tmp_path / "state_dict.pt")
     (tmp_path / "words.json").write_text(json.dumps(vocabulary))
@@ -95,7 +79,7 @@ def checkpoint(net: SentimentNet, vocabulary: dict[str, int], tmp_path: Path) ->
 
 
 def test_a_converted_checkpoint_gives_the_tutorials_sigmoid(
-    net: SentimentNet,
+    net: reference.SentimentNet,
     checkpoint: tuple[Path, Path],
     texts: list[str],
     padded: torch.Tensor,
@@ -139,7 +123,7 @@ def broken(checkpoint: tuple[Path, Path], kind: str) -> str:
     weights_path, words_path = checkpoint
     weights = torch.load(weights_path, weights_only=True)
     if kind == "the whole module":
-        torch.save(SentimentNet(5), weights_path)
+        torch.save(small_net(5), weights_path)
         return "Save the weights alone"
     if kind == "no file of torch":
         weights_path.write_bytes(b"not a checkpoint")
@@ -242,7 +226,7 @@ def test_the_articles_equations_are_the_layers() -> None:
 
 
 def test_the_loss_is_binary_cross_entropy_on_the_sigmoid(
-    net: SentimentNet, checkpoint: tuple[Path, Path], padded: torch.Tensor, tmp_path: Path
+    net: reference.SentimentNet, checkpoint: tuple[Path, Path], padded: torch.Tensor, tmp_path: Path
 ) -> None:
     folder = convert(*checkpoint, tmp_path / "model")
     model = SentimentLSTMForSequenceClassification.from_pretrained(folder)
@@ -266,24 +250,6 @@ class _Losses(TrainerCallback):
             self.values.append(kwargs["logs"]["loss"])
 
 
-def tutorial_loop(
-    net: SentimentNet, batches: Iterator[tuple[torch.Tensor, torch.Tensor]]
-) -> list[float]:
-    """The tutorial's training loop, with a hidden state of zeros for each batch."""
-    criterion = nn.BCELoss()
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.005)
-    losses = []
-    for ids, labels in batches:
-        net.zero_grad()
-        output, _ = net(ids, net.init_hidden(len(ids)))
-        loss = criterion(output, labels.float())
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5)
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
-
-
 def test_trainer_stays_with_the_tutorials_loop(
     reviews: list[tuple[str, int]], vocabulary: dict[str, int], tmp_path: Path
 ) -> None:
@@ -295,7 +261,7 @@ def test_trainer_stays_with_the_tutorials_loop(
         (text for text, _ in reviews), **TUTORIAL_FACE
     )
     torch.manual_seed(4)
-    net = SentimentNet(len(tokenizer), dropout=0.0)
+    net = small_net(len(tokenizer), drop_prob=0.0)
     config = SentimentLSTMConfig.tutorial(
         vocab_size=len(tokenizer),
         embedding_size=EMBEDDING,
@@ -318,8 +284,12 @@ def test_trainer_stays_with_the_tutorials_loop(
     features = torch.from_numpy(reference.pad_input(ids, LENGTH))
     batch_size, epochs = 6, 5  # 60 reviews: 10 batches an epoch, 50 steps
     order = [range(start, start + batch_size) for start in range(0, len(ids), batch_size)] * epochs
-    expected = tutorial_loop(
-        net, ((features[list(rows)], torch.tensor(labels)[list(rows)]) for rows in order)
+    # From zeros for each batch: the state that the tutorial carries on is another matter.
+    expected = reference.train_epoch(
+        net,
+        torch.optim.Adam(net.parameters(), lr=0.005),
+        [(features[list(rows)], torch.tensor(labels)[list(rows)]) for rows in order],
+        carry_hidden=False,
     )
 
     losses = _Losses()
