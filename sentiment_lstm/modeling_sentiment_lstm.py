@@ -159,7 +159,9 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         hidden = words if inputs_embeds is not None else self.embeddings(words)  # (B, T, E)
         hidden = self.embedding_dropout(hidden)
         lengths = mask.sum(1)  # (B,)
-        all_states = [hidden * mask.unsqueeze(-1)] if output_hidden_states else []
+        if output_hidden_states:  # on the way and not beside it, so that it has a gradient
+            hidden = hidden * mask.unsqueeze(-1)
+        all_states = [hidden]
         cells: list[State] = []
         for index, layer in enumerate(self.layers):
             if index > 0:
@@ -173,8 +175,8 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
 
         if position is not None:  # back to where the words stood in the input
             all_states = [_take(states, position) for states in all_states]
-        if self.config.pad_to_length is None:
-            all_states = [states[:, :length] for states in all_states]
+        if length == 0 and self.config.pad_to_length is None:
+            all_states = [states[:, :0] for states in all_states]
         if use_cache:
             seen |= {name: torch.stack([cell[name] for cell in cells], 1) for name in _CELLS}
         output = SentimentLSTMModelOutput(
