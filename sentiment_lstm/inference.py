@@ -55,12 +55,19 @@ def load(
     Raises:
         OSError: If there is no such model, or its tokenizer is missing.
     """
-    if len(Path(model).parts) > 2 and not Path(model).is_dir():
-        # Else transformers takes a mistyped path for a repository and says so at length.
+    path = Path(model)
+    # A mistyped path, which transformers would take for a repository and ask the Hub for.
+    mistyped = len(path.parts) != 2 or path.parent.is_dir()
+    if mistyped and not path.is_dir():
         raise FileNotFoundError(f"{model}: no such model folder")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    loaded = AutoModelForSequenceClassification.from_pretrained(model, dtype=dtype)
-    return loaded.to(device).eval(), AutoTokenizer.from_pretrained(model)
+    try:
+        loaded = AutoModelForSequenceClassification.from_pretrained(model, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except OSError as error:
+        reason = str(error).split("\n")[0]
+        raise OSError(f"{model}: cannot load this model ({reason})") from error
+    return loaded.to(device).eval(), tokenizer
 
 
 def predict(

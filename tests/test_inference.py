@@ -115,9 +115,19 @@ def test_a_folder_loads_ready_to_predict(model_folder: Path) -> None:
     assert next(predict(model, tokenizer, ["Great!"])).label in ("NEGATIVE", "POSITIVE")
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="no such model folder"):
-        load(tmp_path / "nothing" / "here")
+@pytest.mark.parametrize("name", ["nothing", "{folder}/nothing", "{folder}/nothing/here"])
+def test_a_missing_folder_is_named(name: str, tmp_path: Path) -> None:
+    path = name.format(folder=tmp_path)
+    with pytest.raises(OSError, match=f"{path}: no such model folder"):
+        load(path)
+
+
+def test_a_model_that_does_not_load_is_named(model_folder: Path) -> None:
+    (model_folder / "model.safetensors").unlink()
+    with pytest.raises(OSError, match=f"{model_folder}: cannot load this model"):
+        load(model_folder)
+    with pytest.raises(OSError, match="nobody/nothing: cannot load this model"):
+        load("nobody/nothing")
 
 
 def test_sizes_are_checked(
