@@ -54,7 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(options: argparse.Namespace) -> None:
     from .training import RESULTS_FILE, read_recipe, train
 
-    folder = train(read_recipe(options.recipe, options.overrides))
+    recipe = read_recipe(options.recipe, options.overrides)
+    folder = train(recipe)
+    if recipe.training.process_index > 0:
+        return  # one of several processes reports
     results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
     for part, metrics in results["metrics"].items():
         sys.stdout.write(f"{part}: {_summary(metrics)}\n")

@@ -259,6 +259,7 @@ def train(recipe: Recipe) -> Path:
             "evaluate": round(time.perf_counter() - trained, 1),
         }
         _finish(folder, model, results)
+    trainer.accelerator.wait_for_everyone()
     return folder
 
 
