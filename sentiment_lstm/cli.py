@@ -1,4 +1,4 @@
-"""The command line: `sentiment-lstm train | evaluate | predict`.
+"""The command line: `sentiment-lstm train | evaluate | predict | push`.
 
 Exit codes: 0 done, 1 bad input (one line on standard error says what), 2 wrong usage, 130
 interrupted, 141 the reader of the output went away.
@@ -122,6 +122,23 @@ def _writer(stream: TextIO, kind: str, include_text: bool) -> Callable[[str, str
     return write_json
 
 
+def _push(options: argparse.Namespace) -> None:
+    from .hub import push
+
+    done = push(
+        options.model,
+        options.repository,
+        private=options.private,
+        revision=options.revision,
+        create_pr=options.create_pr,
+        message=options.message,
+        dry_run=options.dry_run,
+    )
+    for name, size in done.files.items():
+        sys.stdout.write(f"{size:>12,}  {name}\n")
+    sys.stdout.write(f"{done.url}\n" if done.url else "dry run: nothing was sent\n")
+
+
 @contextmanager
 def _output(path: str | None) -> Iterator[TextIO]:
     """Standard output, or a file; every line is written as it comes."""
@@ -240,6 +257,39 @@ def _parser() -> argparse.ArgumentParser:
         default=4096,
         metavar="N",
         help="texts to collect before classifying them; 1 answers line by line (default: 4096)",
+    )
+
+    command = _add(
+        commands,
+        "push",
+        _push,
+        "send a model folder to the Hugging Face Hub",
+        """
+        The folder is checked by loading it, then goes in one commit: weights, config, tokenizer,
+        code, card (made of results.json where there is no README.md), results, recipe, pictures.
+        It takes a token: log in with `hf auth login`, or set HF_TOKEN. To bring a revision back:
+        `hf download USER/NAME --revision REVISION`.
+
+        examples:
+          sentiment-lstm push runs/default USER/NAME --dry_run
+          sentiment-lstm push runs/default USER/NAME --private
+        """,
+    )
+    command.add_argument("model", metavar="FOLDER", help="a model folder")
+    command.add_argument("repository", metavar="USER/NAME", help="made if it does not exist")
+    command.add_argument("--private", action="store_true", help="make a new repository private")
+    command.add_argument(
+        "--revision", metavar="BRANCH", help="made if it does not exist (default: main)"
+    )
+    command.add_argument(
+        "--create-pr", "--create_pr", action="store_true", help="propose it as a pull request"
+    )
+    command.add_argument("--message", metavar="TEXT", help="first line of the commit message")
+    command.add_argument(
+        "--dry-run",
+        "--dry_run",
+        action="store_true",
+        help="say what would be sent, and send nothing",
     )
     return parser
 

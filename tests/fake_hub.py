@@ -436,6 +436,8 @@ class FakeHub:
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         # `huggingface_hub.create_repo` and the like are methods of this object.
         monkeypatch.setattr(hf_api.api, "endpoint", self.url)
+        # transformers keeps the first client that it makes, and with it the address of its Hub.
+        monkeypatch.setattr("transformers.utils.hub._hf_api", None, raising=False)
         for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
             monkeypatch.delenv(name)
         token = self.token if token is None else token

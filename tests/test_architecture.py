@@ -15,7 +15,9 @@ PACKAGE = Path(sentiment_lstm.__file__).parent
 ALLOWED = {
     "__init__": {"configuration_sentiment_lstm", "modeling_sentiment_lstm", "tokenization"},
     "__main__": {"cli"},
-    "cli": {"training", "inference", "reviews"},
+    "cli": {"training", "inference", "reviews", "hub"},
+    "hub": {"card", "inference"},
+    "card": set(),
     "training": {
         "configuration_sentiment_lstm",
         "modeling_sentiment_lstm",

@@ -139,7 +139,23 @@ def test_wrong_usage_is_exit_code_2(
     assert "usage: sentiment-lstm" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+def test_a_dry_run_of_push_lists_what_would_be_sent(
+    review_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(f"train: {review_file}\nvalidation: {review_file}\nnum_train_epochs: 1\n")
+    folder = tmp_path / "run"
+    assert main(["train", str(recipe), "--output_dir", str(folder)]) == 0
+    capsys.readouterr()
+    assert main(["push", str(folder), "me/tiny", "--dry-run"]) == 0
+    output = capsys.readouterr().out
+    for name in ("README.md", "model.safetensors", "modeling_sentiment_lstm.py", "recipe.yaml"):
+        assert name in output
+    assert main(["push", str(tmp_path), "me/tiny", "--dry-run"]) == 1
+    assert "sentiment-lstm: error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "push"])
 def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
