@@ -44,7 +44,6 @@ from transformers import (
     set_seed,
 )
 from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
-from transformers.trainer_utils import get_last_checkpoint
 
 from .configuration_sentiment_lstm import SentimentLSTMConfig
 from .inference import predict_probabilities
@@ -240,9 +239,9 @@ def train(recipe: Recipe) -> Path:
         validation_tokens = _tokenize(reviews["validation"], tokenizer, None)
 
     trainer = _trainer(recipe, tokenizer, train_tokens, validation_tokens)
-    checkpoint = get_last_checkpoint(str(folder))
+    checkpoint = _last_checkpoint(folder)
     prepared = time.perf_counter()
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     trained = time.perf_counter()
     if trainer.is_world_process_zero():
         model = trainer.accelerator.unwrap_model(trainer.model)
@@ -252,7 +251,7 @@ def train(recipe: Recipe) -> Path:
             for split in ("validation", "test")
             for source, dataset in reviews[split].items()
         }
-        results["training"]["resumed_from"] = checkpoint and Path(checkpoint).name
+        results["training"]["resumed_from"] = checkpoint and checkpoint.name
         results["wall_time_seconds"] = {
             "prepare": round(prepared - started, 1),
             "train": round(trained - prepared, 1),
@@ -460,6 +459,13 @@ def _claim(
     (folder / RECIPE_FILE).write_text(recipe_text, encoding="utf-8")
     _write_json(folder / RESULTS_FILE, results)
     return tokenizer
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    """The latest whole checkpoint; a run that was killed while it saved leaves half a one."""
+    # Trainer writes this file after all the others.
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(whole, key=lambda path: int(path.name.removeprefix("checkpoint-")), default=None)
 
 
 def _texts(datasets_: Iterable[datasets.Dataset]) -> Iterator[str]:

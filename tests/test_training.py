@@ -214,6 +214,9 @@ def test_resuming_equals_not_stopping(
         recipe.training.early_stopping_patience = 1
         with pytest.raises(KeyboardInterrupt):
             train(recipe)
+    # As if killed while it saved: a checkpoint without its last file.
+    half = shutil.copytree(folder / f"checkpoint-{stop // 3 * 3}", folder / "checkpoint-99")
+    (half / "trainer_state.json").unlink()
     train(read_recipe(path))
     results = json.loads((folder / "results.json").read_text())
     assert results["training"]["resumed_from"] == f"checkpoint-{stop // 3 * 3}"
