@@ -13,12 +13,14 @@ from .modeling_sentiment_lstm import (
     SentimentLSTMModel,
     SentimentLSTMPreTrainedModel,
 )
+from .tokenization import train_tokenizer
 
 __all__ = [
     "SentimentLSTMConfig",
     "SentimentLSTMForSequenceClassification",
     "SentimentLSTMModel",
     "SentimentLSTMPreTrainedModel",
+    "train_tokenizer",
 ]
 
 AutoConfig.register(SentimentLSTMConfig.model_type, SentimentLSTMConfig)

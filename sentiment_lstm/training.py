@@ -520,12 +520,13 @@ def _trainer(
     validation_tokens: datasets.Dataset,
 ) -> SentimentTrainer:
     arguments = recipe.training
-    # At least twice an epoch, where the recipe's rhythm is made for more reviews.
-    steps = len(train_tokens) / (
+    steps_per_epoch = len(train_tokens) / (
         arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
     )
-    arguments.eval_steps = max(1, min(int(arguments.eval_steps or 1), int(steps / 2)))
-    arguments.save_steps = arguments.eval_steps
+    if arguments.eval_steps is not None and arguments.eval_steps >= 1:  # below: a share of all
+        # At least twice an epoch, where the recipe's rhythm is made for more reviews.
+        arguments.eval_steps = max(1, min(int(arguments.eval_steps), int(steps_per_epoch / 2)))
+        arguments.save_steps = arguments.eval_steps
     set_seed(arguments.seed)
     config = SentimentLSTMConfig(
         vocab_size=len(tokenizer),

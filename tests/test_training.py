@@ -176,11 +176,18 @@ def test_early_stopping_stops(write_recipe: WriteRecipe) -> None:
     assert results["training"]["epochs"] < 50
 
 
-def test_validation_comes_twice_an_epoch_on_few_reviews(write_recipe: WriteRecipe) -> None:
-    folder = train(read_recipe(write_recipe(eval_steps=1000, num_train_epochs=1)))
+@pytest.mark.parametrize(
+    ("eval_steps", "expected"),
+    [(1000, [6, 12]), (4, [4, 8, 12]), (0.25, [3, 6, 9, 12])],
+    ids=["twice an epoch at least", "as said", "a share of all steps"],
+)
+def test_when_validation_comes(
+    eval_steps: float, expected: list[int], write_recipe: WriteRecipe
+) -> None:
+    folder = train(read_recipe(write_recipe(eval_steps=eval_steps, num_train_epochs=1)))
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     steps = [entry["step"] for entry in results["training"]["log"] if "eval_loss" in entry]
-    assert steps == [6, 12]
+    assert steps == expected
 
 
 class _Stop(TrainerCallback):
