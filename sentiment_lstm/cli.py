@@ -87,8 +87,10 @@ def _predict(options: argparse.Namespace) -> None:
     predictions = predict(model, tokenizer, texts, chunk_size=options.chunk_size)
     with _output(options.output) as stream:
         write = _writer(stream, options.format, options.include_text)
-        for text, prediction in zip(kept, predictions, strict=True):
+        for number, (text, prediction) in enumerate(zip(kept, predictions, strict=True), 1):
             write(text, prediction.label, prediction.score)
+            if number % options.chunk_size == 0:
+                stream.flush()
 
 
 def _texts(options: argparse.Namespace) -> Iterable[str]:
@@ -141,13 +143,15 @@ def _push(options: argparse.Namespace) -> None:
 
 @contextmanager
 def _output(path: str | None) -> Iterator[TextIO]:
-    """Standard output, or a file; every line is written as it comes."""
+    """Standard output, or a file that takes its name when it is whole."""
     if path is None:
         yield sys.stdout
         sys.stdout.flush()
     else:
-        with open(path, "w", encoding="utf-8", newline="") as stream:
+        part = path + ".part"
+        with open(part, "w", encoding="utf-8", newline="") as stream:
             yield stream
+        os.replace(part, path)
         sys.stderr.write(f"wrote {path}\n")
 
 

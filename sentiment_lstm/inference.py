@@ -114,6 +114,8 @@ def predict_probabilities(
     The numbers are what the pipeline calls scores: a softmax over the labels, a sigmoid each for
     several labels at once or for one, the plain outputs for a regression.
     """
+    if isinstance(texts, str):
+        raise TypeError("texts is a str: pass an iterable of texts, for example [text]")
     if chunk_size < 1 or batch_tokens < 1:
         raise ValueError(
             f"chunk_size and batch_tokens must be 1 or more; got {chunk_size} and {batch_tokens}"

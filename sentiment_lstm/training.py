@@ -137,6 +137,8 @@ class RecipeTrainingArguments(TrainingArguments):
     )
     save_total_limit: int | None = 1
     load_best_model_at_end: bool = True
+    # Else a resumed run starts to count the patience anew, and stops later.
+    restore_callback_states_from_checkpoint: bool = True
     metric_for_best_model: str | None = "loss"
     train_sampling_strategy: str = "group_by_length"
     auto_bf16: bool = field(
@@ -202,6 +204,7 @@ def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     fields.setdefault("output_dir", f"runs/{Path(path).stem}")
     try:
         parts = _RecipeParser().parse_dict(fields)
+        SentimentLSTMConfig(**dataclasses.asdict(parts[2]))  # wrong fields show now, not later
     except (TypeError, ValueError) as error:
         raise RecipeError(f"{path}: {error}") from error
     return Recipe(fields, *parts)
@@ -244,7 +247,8 @@ def train(recipe: Recipe) -> Path:
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     trained = time.perf_counter()
     if trainer.is_world_process_zero():
-        model = trainer.accelerator.unwrap_model(trainer.model)
+        # Without the wrapper that keeps computing in bf16: what counts is what the folder gives.
+        model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         results |= _results(recipe, trainer.state, model)
         results["metrics"] = {
             f"{split}/{source}": evaluate(model, tokenizer, dataset)

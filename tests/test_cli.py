@@ -70,6 +70,14 @@ def test_standard_input_and_every_format_give_the_same(
     assert [float(row["score"]) for row in rows] == [row["score"] for row in expected]
 
 
+def test_a_failure_leaves_the_output_file_as_it_was(model_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    output.write_text("precious\n")
+    arguments = ["predict", str(model_folder), "--output", str(output), "--input"]
+    assert main([*arguments, str(tmp_path / "nowhere.txt")]) == 1
+    assert output.read_text() == "precious\n"
+
+
 def test_evaluate_prints_the_metrics_of_each_source(
     model_folder: Path, review_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -135,3 +135,5 @@ def test_sizes_are_checked(
 ) -> None:
     with pytest.raises(ValueError, match="must be 1 or more"):
         next(predict(model, tokenizer, TEXTS, chunk_size=0))
+    with pytest.raises(TypeError, match="texts is a str"):
+        next(predict(model, tokenizer, "good"))
