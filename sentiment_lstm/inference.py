@@ -11,6 +11,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -53,7 +54,7 @@ def load(
         The model in evaluation mode and its tokenizer.
 
     Raises:
-        OSError: If there is no such model, or its tokenizer is missing.
+        OSError: If there is no such model, or its weights or tokenizer are missing or damaged.
     """
     path = Path(model)
     # A mistyped path, which transformers would take for a repository and ask the Hub for.
@@ -62,11 +63,16 @@ def load(
         raise FileNotFoundError(f"{model}: no such model folder")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        loaded = AutoModelForSequenceClassification.from_pretrained(model, dtype=dtype)
+        loaded, report = AutoModelForSequenceClassification.from_pretrained(
+            model, dtype=dtype, output_loading_info=True
+        )
         tokenizer = AutoTokenizer.from_pretrained(model)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         reason = str(error).split("\n")[0]
         raise OSError(f"{model}: cannot load this model ({reason})") from error
+    if report["missing_keys"]:  # transformers would go on with random numbers in their place
+        missing = ", ".join(sorted(report["missing_keys"]))
+        raise OSError(f"{model}: no trained classifier, its weights lack {missing}")
     return loaded.to(device).eval(), tokenizer
 
 

@@ -123,11 +123,24 @@ def test_a_missing_folder_is_named(name: str, tmp_path: Path) -> None:
 
 
 def test_a_model_that_does_not_load_is_named(model_folder: Path) -> None:
+    weights = (model_folder / "model.safetensors").read_bytes()
+    (model_folder / "model.safetensors").write_bytes(weights[:-50])
+    with pytest.raises(OSError, match=f"{model_folder}: cannot load this model"):
+        load(model_folder)
     (model_folder / "model.safetensors").unlink()
     with pytest.raises(OSError, match=f"{model_folder}: cannot load this model"):
         load(model_folder)
     with pytest.raises(OSError, match="nobody/nothing: cannot load this model"):
         load("nobody/nothing")
+
+
+def test_a_backbone_is_no_classifier(
+    make_model: MakeModel, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    make_model().model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(OSError, match=r"no trained classifier, its weights lack classifier\.bias"):
+        load(tmp_path)
 
 
 def test_sizes_are_checked(
