@@ -4,7 +4,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ os.environ.update(
 os.environ.pop("HF_TOKEN", None)
 
 import pytest
+from fake_hub import FakeHub
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm import SentimentLSTMConfig, SentimentLSTMForSequenceClassification
@@ -101,3 +102,10 @@ def model_folder(
     make_model().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    """An empty Hub on 127.0.0.1."""
+    with FakeHub() as hub:
+        yield hub
