@@ -8,6 +8,7 @@ from transformers import PreTrainedConfig
 logger = logging.getLogger(__name__)
 
 POOLINGS = ("last", "max", "mean", "attention")
+INITIALIZATIONS = ("orthogonal", "torch")
 
 
 class SentimentLSTMConfig(PreTrainedConfig):
@@ -39,6 +40,10 @@ class SentimentLSTMConfig(PreTrainedConfig):
         hidden_dropout (`float`, defaults to 0.3): The same between stacked layers.
         classifier_dropout (`float`, defaults to 0.3): The same on the pooled vector.
         initializer_range (`float`, defaults to 0.1): Standard deviation of new word vectors.
+        initialization (`str`, defaults to `"orthogonal"`): How new layers start. `"orthogonal"`:
+            orthogonal recurrent and Xavier input weights for each gate (Saxe et al. 2014), a
+            forget bias of one (Jozefowicz et al. 2015). `"torch"`: what torch's own layers start
+            with, and so the tutorial: uniform within 1/sqrt(units).
         pad_token_id (`int`, defaults to 0): The id of `_PAD`.
         id2label (`dict[int, str]`, *optional*): Label names; `{0: "NEGATIVE", 1: "POSITIVE"}`
             unless `id2label`, `label2id` or `num_labels` says otherwise. Each of `id2label` and
@@ -65,6 +70,7 @@ class SentimentLSTMConfig(PreTrainedConfig):
     hidden_dropout: float | int = 0.3
     classifier_dropout: float | int = 0.3
     initializer_range: float | int = 0.1
+    initialization: str = "orthogonal"
     pad_token_id: int | None = 0
     tie_word_embeddings: bool = False
 
@@ -103,8 +109,9 @@ class SentimentLSTMConfig(PreTrainedConfig):
             "embedding_dropout": 0.0,
             "hidden_dropout": 0.5,
             "classifier_dropout": 0.5,
-            # torch's own default for nn.Embedding, which the tutorial leaves alone.
+            # torch's own defaults, which the tutorial leaves alone.
             "initializer_range": 1.0,
+            "initialization": "torch",
         }
         return cls(**(tutorial | kwargs))
 
@@ -136,6 +143,11 @@ class SentimentLSTMConfig(PreTrainedConfig):
             "pad_to_length",
             self.pad_to_length is None or _is_int(self.pad_to_length, 1),
             "an integer of 1 or more, or None to mask padding out",
+        )
+        self._require(
+            "initialization",
+            self.initialization in INITIALIZATIONS,
+            f"one of {', '.join(INITIALIZATIONS)}",
         )
         parts = self.pooling.split("+") if isinstance(self.pooling, str) else []
         self._require(

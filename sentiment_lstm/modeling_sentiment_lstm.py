@@ -15,6 +15,9 @@ How each parameter starts (`SentimentLSTMPreTrainedModel._init_weights`):
 | pooler.attention        | (hidden)                | zero: attention starts as the mean        |
 | classifier.weight       | (labels, pooled)        | Xavier uniform                            |
 | classifier.bias         | (labels)                | zero                                      |
+
+With `config.initialization="torch"`, layers and classifier start as torch starts them: uniform
+within 1/sqrt(units), and within 1/sqrt(pooled).
 """
 
 from __future__ import annotations
@@ -90,6 +93,12 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
             if module.padding_idx is not None:
                 values[module.padding_idx] = 0.0
             init.copy_(module.weight, values)
+        elif isinstance(module, SentimentLSTMPooler) and module.attention is not None:
+            init.zeros_(module.attention)
+        elif self.config.initialization == "torch" and isinstance(module, (nn.LSTM, nn.Linear)):
+            width = module.hidden_size if isinstance(module, nn.LSTM) else module.in_features
+            for parameter in module.parameters():
+                init.uniform_(parameter, -(width**-0.5), width**-0.5)
         elif isinstance(module, nn.LSTM):
             for name, parameter in module.named_parameters():
                 init.copy_(parameter, _new_lstm_parameter(name, parameter))
@@ -97,8 +106,6 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
-        elif isinstance(module, SentimentLSTMPooler) and module.attention is not None:
-            init.zeros_(module.attention)
 
 
 class SentimentLSTMModel(SentimentLSTMPreTrainedModel):

@@ -45,6 +45,7 @@ def test_a_saved_config_loads_equal(config: SentimentLSTMConfig, tmp_path: Path)
         ("hidden_dropout", -0.1),
         ("classifier_dropout", "0.5"),
         ("initializer_range", 0),
+        ("initialization", "xavier"),
         ("pad_token_id", 32_000),
         ("id2label", {1: "NEGATIVE", 2: "POSITIVE"}),
     ],

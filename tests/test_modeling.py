@@ -247,6 +247,24 @@ def test_initialisation_is_that_of_the_table(make_model: MakeModel) -> None:
     assert (model.classifier.bias == 0).all()
 
 
+def test_the_tutorial_face_starts_as_torch_does(make_model: MakeModel) -> None:
+    """`initialization="torch"` draws what torch's own layers would have drawn."""
+    model = make_model(initialization="torch", bidirectional=False, pooling="last")
+    for ours, fresh in [
+        (model.model.layers[0].forward_lstm, lambda: torch.nn.LSTM(12, 16, batch_first=True)),
+        (model.classifier, lambda: torch.nn.Linear(16, 2)),
+    ]:
+        torch.manual_seed(3)
+        expected = fresh().state_dict()
+        torch.manual_seed(3)
+        for parameter in ours.parameters():
+            parameter._is_hf_initialized = False
+        model._init_weights(ours)
+        for name, weight in ours.state_dict().items():
+            torch.testing.assert_close(weight, expected[name])
+    assert SentimentLSTMConfig.tutorial().initialization == "torch"
+
+
 def test_missing_weights_are_initialised_and_the_rest_kept(
     make_model: MakeModel, tmp_path: Path
 ) -> None:
