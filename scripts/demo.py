@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
 from transformers import pipeline
 
 import sentiment_lstm  # noqa: F401 - registers the model with transformers
-from sentiment_lstm.training import RESULTS_FILE, read_recipe, train
+from sentiment_lstm.training import RESULTS_FILE, RecipeError, read_recipe, train
 
 RECIPE = Path(__file__).parent / "recipes" / "demo.yaml"
 
@@ -33,7 +34,10 @@ def main() -> None:
     options = parser.parse_args()
 
     started = time.perf_counter()
-    folder = train(read_recipe(RECIPE, ["--output_dir", options.output_dir]))
+    try:
+        folder = train(read_recipe(RECIPE, ["--output_dir", options.output_dir]))
+    except RecipeError as error:  # most often: the folder holds an older demonstration
+        sys.exit(f"demo: {error}")
     results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
     seconds = sum(results["wall_time_seconds"].values())
     metrics = results["metrics"]["test/sample:test"]

@@ -32,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, overrides = parser.parse_known_args(arguments)
+    if options.run is _train:
+        options.overrides = overrides  # the recipe's own parser judges them
+    elif overrides:
+        parser.error(f"unrecognized arguments: {' '.join(overrides)}")
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     try:
         options.run(options)
@@ -165,6 +170,9 @@ def _summary(metrics: dict[str, Any]) -> str:
     )
 
 
+_TRACEBACK_HELP = "show where an error was raised, for bug reports"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sentiment-lstm",
@@ -173,9 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=version("sentiment-lstm"))
-    parser.add_argument(
-        "--traceback", action="store_true", help="show where an error was raised, for bug reports"
-    )
+    parser.add_argument("--traceback", action="store_true", help=_TRACEBACK_HELP)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = _add(
@@ -198,11 +204,9 @@ def _parser() -> argparse.ArgumentParser:
         An interrupted run goes on when the same command is given again.
         """,
     )
+    command.usage = f"{command.prog} [-h] [--traceback] RECIPE [--field value ...]"
     command.set_defaults(when_interrupted="; the same command goes on from the last checkpoint")
     command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
-    command.add_argument(
-        "overrides", nargs=argparse.REMAINDER, metavar="--field value", help="fields to override"
-    )
 
     command = _add(
         commands,
@@ -312,6 +316,10 @@ def _add(
         epilog=textwrap.dedent(details).strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+    )
+    # Suppressed, so that it does not undo the same option before the command.
+    command.add_argument(
+        "--traceback", action="store_true", default=argparse.SUPPRESS, help=_TRACEBACK_HELP
     )
     command.set_defaults(run=run, when_interrupted="")
     return command

@@ -136,7 +136,15 @@ def test_bad_input_is_one_line_and_exit_code_1(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["fly"], ["predict"], ["predict", "m", "--format", "xml"], ["evaluate", "m"]]
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["predict"],
+        ["predict", "m", "--format", "xml"],
+        ["evaluate", "m"],
+        ["evaluate", "m", "sample", "--hidden_size", "3"],
+    ],
 )
 def test_wrong_usage_is_exit_code_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -174,6 +182,8 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
 def test_a_bug_report_can_have_its_traceback() -> None:
     with pytest.raises(FileNotFoundError):
         main(["--traceback", "train", "nowhere.yaml"])
+    with pytest.raises(FileNotFoundError):
+        main(["train", "nowhere.yaml", "--seed", "1", "--traceback"])
 
 
 def test_an_interrupted_command_says_so(

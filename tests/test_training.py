@@ -16,6 +16,7 @@ from transformers import TrainerCallback, pipeline
 from sentiment_lstm import training
 from sentiment_lstm.inference import load
 from sentiment_lstm.reviews import load_reviews
+from sentiment_lstm.tokenization import train_tokenizer
 from sentiment_lstm.training import LengthGroupedBatches, RecipeError, read_recipe, train
 
 RECIPES = Path(__file__).parent.parent / "scripts" / "recipes"
@@ -40,7 +41,7 @@ def write_recipe(review_file: Path, tmp_path: Path) -> WriteRecipe:
             "eval_steps": 3,
             "logging_steps": 1,
             "disable_tqdm": True,
-            "auto_bf16": False,
+            "bf16": False,
             "use_cpu": True,
         }
         path = tmp_path / "recipe.yaml"
@@ -80,6 +81,9 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
         ({"train": None}, "name the reviews"),
         ({"hidden_size": 15}, r"recipe\.yaml: .*`hidden_size` must be even"),
         ({"lr_scheduler_type": "straight"}, r"recipe\.yaml: .*straight"),
+        ({"hidden_size": None}, r"recipe\.yaml: --hidden_size cannot be null"),
+        ({"save_steps": 7}, r"recipe\.yaml: `save_steps` follows `eval_steps`"),
+        ({"test": ["sample", "sample"]}, r"recipe\.yaml: `test` names sample more than once"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_file(
@@ -92,6 +96,34 @@ def test_a_wrong_field_is_named_with_its_file(
 def test_a_wrong_override_is_named(write_recipe: WriteRecipe) -> None:
     with pytest.raises(RecipeError, match="command line: no field --seeed; did you mean --seed"):
         read_recipe(write_recipe(), ["--seeed", "1"])
+
+
+def test_null_unsets_a_field(write_recipe: WriteRecipe) -> None:
+    path = write_recipe(test="sample:test", max_train_length=9, early_stopping_patience=None)
+    assert read_recipe(path).training.early_stopping_patience is None
+    recipe = read_recipe(path, ["--test", "null", "--max_train_length", "null", "--seed", "3"])
+    assert recipe.reviews.test == []
+    assert recipe.tokenizer.max_train_length is None
+    assert recipe.training.seed == 3
+
+
+def test_yaml_takes_no_for_false(write_recipe: WriteRecipe) -> None:
+    path = write_recipe(logging_strategy=False, load_best_model_at_end=False)
+    assert read_recipe(path).training.logging_strategy == "no"
+
+
+@pytest.mark.parametrize(("said", "machine", "expected"), [
+    (None, True, True), (None, False, False), (True, False, True), (False, True, False),
+])  # fmt: skip
+def test_bf16_follows_the_machine_unless_the_recipe_says(
+    said: bool | None,
+    machine: bool,
+    expected: bool,
+    write_recipe: WriteRecipe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(training, "_computes_in_bf16", lambda use_cpu: machine)
+    assert read_recipe(write_recipe(bf16=said)).training.bf16 is expected
 
 
 @pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1\n", ""])
@@ -115,7 +147,7 @@ def test_a_run_ends_with_a_whole_model_folder(
     write_recipe: WriteRecipe, recwarn: pytest.WarningsRecorder
 ) -> None:
     # In bf16 if the machine can: the results must be those of the folder all the same.
-    recipe = read_recipe(write_recipe(test="sample:test[:20]", seed=5, auto_bf16=True))
+    recipe = read_recipe(write_recipe(test="sample:test[:20]", seed=5, bf16=None))
     folder = train(recipe)
     assert {path.name for path in folder.iterdir()} == {
         "config.json",
@@ -192,6 +224,12 @@ def test_when_validation_comes(
     assert steps == expected
 
 
+def reviews_text(reviews: Any) -> str:
+    """The first text."""
+    text: str = next(iter(reviews.values()))[0]["text"]
+    return text
+
+
 class _Stop(TrainerCallback):
     """Ends the process, as it were, at a step."""
 
@@ -236,6 +274,37 @@ def test_resuming_equals_not_stopping(
         assert torch.equal(weight, expected[name]), name
 
 
+def test_patience_and_time_are_counted_over_an_interruption(
+    write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe(num_train_epochs=50, learning_rate=0.2, early_stopping_patience=3)
+    folder = train(read_recipe(path))
+    log = json.loads((folder / "results.json").read_text())["training"]["log"]
+    losses = [entry["eval_loss"] for entry in log if "eval_loss" in entry]
+    assert losses.index(min(losses)) == len(losses) - 4, "three validations without a better one"
+    shutil.rmtree(folder)
+
+    stopped = 3 * (len(losses) - 1) + 1  # with two of the three validations counted
+    with monkeypatch.context() as patch:
+        make_trainer = training._trainer
+
+        def interrupted(*arguments: Any) -> Any:
+            trainer = make_trainer(*arguments)
+            trainer.add_callback(_Stop(stopped))
+            training._Clock.of(trainer).before = 1000.0
+            return trainer
+
+        patch.setattr(training, "_trainer", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(read_recipe(path))
+    train(read_recipe(path))
+    results = json.loads((folder / "results.json").read_text())
+    assert [
+        entry["eval_loss"] for entry in results["training"]["log"] if "eval_loss" in entry
+    ] == losses
+    assert 1000 < results["wall_time_seconds"]["train"] < 1100
+
+
 def test_a_finished_run_is_not_repeated(
     write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,12 +314,34 @@ def test_a_finished_run_is_not_repeated(
     assert train(read_recipe(path)) == folder
 
 
+def test_a_moved_or_silent_run_is_the_same_run(write_recipe: WriteRecipe, tmp_path: Path) -> None:
+    path = write_recipe()
+    folder = train(read_recipe(path)).rename(tmp_path / "moved")
+    weights = (folder / "model.safetensors").stat()
+    moved = read_recipe(path, ["--output_dir", str(folder), "--logging_steps", "5"])
+    assert train(moved) == folder
+    assert (folder / "model.safetensors").stat() == weights
+
+
+def test_validation_is_not_tokenised_twice(write_recipe: WriteRecipe) -> None:
+    """What is cached depends on the words of a tokenizer, not on its use in between."""
+    recipe = read_recipe(write_recipe())
+    tokenizer = train_tokenizer(["a lamp", "a lamp"])
+    reviews = training._load(recipe.reviews)["validation"]
+    first = training._tokenize(reviews, tokenizer, 5)
+    tokenizer("a lamp", truncation=True, max_length=3, padding="max_length")
+    second = training._tokenize(reviews, tokenizer, 5)
+    assert first._fingerprint == second._fingerprint
+    assert max(first["length"]) == 5
+    assert first[0]["input_ids"] == tokenizer(reviews_text(reviews))["input_ids"][:5]
+
+
 def test_a_folder_of_something_else_is_left_alone(
     write_recipe: WriteRecipe, tmp_path: Path
 ) -> None:
     path = write_recipe()
     folder = train(read_recipe(path))
-    with pytest.raises(RecipeError, match="another recipe"):
+    with pytest.raises(RecipeError, match="another run: `seed` was left out, is 1; choose"):
         train(read_recipe(path, ["--seed", "1"]))
     (folder / "results.json").unlink()
     with pytest.raises(RecipeError, match="no training run"):

@@ -304,7 +304,7 @@ def test_trainer_stays_with_the_tutorials_loop(
             max_grad_norm=5,
             weight_decay=0.0,
             train_sampling_strategy="sequential",
-            auto_bf16=False,
+            bf16=False,
             use_cpu=True,
             logging_steps=1,
             eval_strategy="no",
