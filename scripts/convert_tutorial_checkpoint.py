@@ -56,7 +56,10 @@ def convert(state_dict_path: Path, words_path: Path, output: Path) -> Path:
     _check_shapes(renamed, model, state_dict_path)
     model.load_state_dict(renamed)
     options = TUTORIAL_FACE | {"model_max_length": config.pad_to_length}
-    tokenizer = build_tokenizer(vocabulary, **options)
+    try:
+        tokenizer = build_tokenizer(vocabulary, **options)
+    except ValueError as error:
+        raise CheckpointError(f"{words_path}: not the tutorial's word2idx: {error}") from error
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     return output
@@ -107,6 +110,9 @@ def _config(weights: dict[str, torch.Tensor], path: Path) -> SentimentLSTMConfig
             f"{path}: not the weights of the tutorial's SentimentNet: {', '.join(different[:5])} "
             "missing or not expected"
         )
+    for name in ("embedding.weight", "lstm.weight_hh_l0"):
+        if weights[name].dim() != 2:
+            raise CheckpointError(f"{path}: {name} is {tuple(weights[name].shape)}, not a matrix")
     vocab_size, embedding_size = weights["embedding.weight"].shape
     return SentimentLSTMConfig.tutorial(
         vocab_size=vocab_size,

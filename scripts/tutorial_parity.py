@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the results here")
     args = parser.parse_args()
 
-    sets = {path.name: list(read_reviews(path, args.lines)) for path in args.files}
+    sets = {str(path): list(read_reviews(path, args.lines)) for path in args.files}
     if args.as_one:
         sets = {"all files": [text for texts in sets.values() for text in texts]}
     results = {}

@@ -22,12 +22,13 @@ The rules that surprise are NLTK's or the tutorial's:
 
 Known differences from the tutorial, none of which occurs in 83,000 Amazon reviews:
 
-- Python's `lower` writes a Greek sigma at the end of a word as ς, tokenizers writes σ.
+- Python's `lower` writes a Greek sigma at the end of a word as ς, tokenizers writes σ: `ΣΟΦΟΣ`.
 - Spaces other than ASCII's (no-break space and the like) separate words for both, but NLTK does
-  not let them begin a new run when it looks for sentences.
-- Runs of more than 250 characters without a space, and of more than 20 colons or commas.
-- The two noncharacters U+FDD0 and U+FDD1 are used as marks and disappear from a text.
-- NLTK before 3.10 has other rules for curly quotes.
+  not let them begin a new run when it looks for sentences: in `b.\u00a0!"` it keeps `b.` whole.
+- Runs of more than 250 characters without a space (`000...0..` ends in two periods for us and in
+  one for NLTK), and of more than 20 colons or commas before a digit (`0,,,...,,0`).
+- The two noncharacters U+FDD0 and U+FDD1 are used as marks and disappear from a text: `a\ufdd0`.
+- NLTK before 3.10 has other rules for curly quotes: `“so”`.
 """
 
 from __future__ import annotations

@@ -118,38 +118,43 @@ def test_words_may_be_a_list(
     assert AutoTokenizer.from_pretrained(folder).get_vocab() == vocabulary
 
 
+# What is wrong with words.json -> its content, what the error says.
+BROKEN_WORDS = {
+    "too many words": (json.dumps(["_PAD", "_UNK", *map(str, range(5000))]), "5002 words, but"),
+    "numbers for words": ("[1, 2]", "neither a list of words"),
+    "gaps in the ids": (json.dumps({"_PAD": 0, "_UNK": 1, "fine": 3}), "each once"),
+    "no special words": (json.dumps(["fine", "lamp"]), "not the tutorial's word2idx: .*_PAD"),
+    "no json": ("{", "no valid json"),
+}
+
+
 def broken(checkpoint: tuple[Path, Path], kind: str) -> str:
     """Spoil a checkpoint in one way; returns what the error must say."""
     weights_path, words_path = checkpoint
-    weights = torch.load(weights_path, weights_only=True)
-    if kind == "the whole module":
-        torch.save(small_net(5), weights_path)
-        return "Save the weights alone"
+    if kind in BROKEN_WORDS:
+        content, message = BROKEN_WORDS[kind]
+        words_path.write_text(content)
+        return message
     if kind == "no file of torch":
         weights_path.write_bytes(b"not a checkpoint")
         return "no state_dict that can be read safely"
-    if kind == "another network":
+    weights = torch.load(weights_path, weights_only=True)
+    content_of: Any = weights
+    if kind == "the whole module":
+        content_of, message = small_net(5), "Save the weights alone"
+    elif kind == "another network":
         del weights["fc.bias"]
-        torch.save(weights, weights_path)
-        return "fc.bias missing"
-    if kind == "a wrong shape":
+        message = "fc.bias missing"
+    elif kind == "a wrong shape":
         weights["fc.weight"] = weights["fc.weight"][:, :5].clone()
-        torch.save(weights, weights_path)
-        return r"classifier\.weight is \(1, 5\)"
-    if kind == "a list of tensors":
-        torch.save(list(weights.values()), weights_path)
-        return "maps names to tensors"
-    if kind == "too many words":
-        words_path.write_text(json.dumps(["_PAD", "_UNK", *map(str, range(5000))]))
-        return "5002 words, but"
-    if kind == "numbers for words":
-        words_path.write_text("[1, 2]")
-        return "neither a list of words"
-    if kind == "gaps in the ids":
-        words_path.write_text(json.dumps({"_PAD": 0, "_UNK": 1, "fine": 3}))
-        return "each once"
-    words_path.write_text("{")
-    return "no valid json"
+        message = r"classifier\.weight is \(1, 5\)"
+    elif kind == "a vector for vectors":
+        weights["embedding.weight"] = weights["embedding.weight"][0]
+        message = r"embedding\.weight is \(\d+,\), not a matrix"
+    else:
+        content_of, message = list(weights.values()), "maps names to tensors"
+    torch.save(content_of, weights_path)
+    return message
 
 
 @pytest.mark.parametrize(
@@ -160,17 +165,15 @@ def broken(checkpoint: tuple[Path, Path], kind: str) -> str:
         "another network",
         "a wrong shape",
         "a list of tensors",
-        "too many words",
-        "numbers for words",
-        "gaps in the ids",
-        "no json",
+        "a vector for vectors",
+        *BROKEN_WORDS,
     ],
 )
 def test_what_is_no_checkpoint_is_refused(
     kind: str, checkpoint: tuple[Path, Path], tmp_path: Path
 ) -> None:
     message = broken(checkpoint, kind)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(CheckpointError, match=message):
         convert(*checkpoint, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
