@@ -9,6 +9,13 @@ logger = logging.getLogger(__name__)
 
 POOLINGS = ("last", "max", "mean", "attention")
 INITIALIZATIONS = ("orthogonal", "torch")
+_DROPOUTS = (
+    "embedding_dropout",
+    "hidden_dropout",
+    "classifier_dropout",
+    "word_dropout",
+    "weight_dropout",
+)
 
 
 class SentimentLSTMConfig(PreTrainedConfig):
@@ -39,6 +46,16 @@ class SentimentLSTMConfig(PreTrainedConfig):
             vector.
         hidden_dropout (`float`, defaults to 0.3): The same between stacked layers.
         classifier_dropout (`float`, defaults to 0.3): The same on the pooled vector.
+        locked_dropout (`bool`, defaults to `False`): Zero the same numbers in every word vector
+            of a review, and in every state between layers (variational dropout, Gal and
+            Ghahramani 2016).
+        word_dropout (`float`, defaults to 0.0): Probability of zeroing a whole word vector
+            (Iyyer et al. 2015).
+        weight_dropout (`float`, defaults to 0.0): Probability of zeroing a recurrent weight, the
+            same for a whole batch (DropConnect, Merity et al. 2018).
+        temperature (`float`, defaults to 1.0): What the logits are divided by, so that the
+            probabilities mean what they say (Guo et al. 2017). Fitted on validation reviews
+            after training; changes no label.
         initializer_range (`float`, defaults to 0.1): Standard deviation of new word vectors.
         initialization (`str`, defaults to `"orthogonal"`): How new layers start. `"orthogonal"`:
             orthogonal recurrent and Xavier input weights for each gate (Saxe et al. 2014), a
@@ -69,6 +86,10 @@ class SentimentLSTMConfig(PreTrainedConfig):
     embedding_dropout: float | int = 0.3
     hidden_dropout: float | int = 0.3
     classifier_dropout: float | int = 0.3
+    locked_dropout: bool = False
+    word_dropout: float | int = 0.0
+    weight_dropout: float | int = 0.0
+    temperature: float | int = 1.0
     initializer_range: float | int = 0.1
     initialization: str = "orthogonal"
     pad_token_id: int | None = 0
@@ -128,17 +149,15 @@ class SentimentLSTMConfig(PreTrainedConfig):
         """
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers"):
             self._require(name, _is_int(getattr(self, name), 1), "an integer of 1 or more")
-        for name in ("bidirectional", "single_logit"):
+        for name in ("bidirectional", "single_logit", "locked_dropout"):
             self._require(name, isinstance(getattr(self, name), bool), "true or false")
-        for name in ("embedding_dropout", "hidden_dropout", "classifier_dropout"):
+        for name in _DROPOUTS:
             value = getattr(self, name)
             probability = _is_number(value) and 0 <= value < 1
             self._require(name, probability, "a probability, 0 or more and below 1")
-        self._require(
-            "initializer_range",
-            _is_number(self.initializer_range) and self.initializer_range > 0,
-            "a number above 0",
-        )
+        for name in ("initializer_range", "temperature"):
+            value = getattr(self, name)
+            self._require(name, _is_number(value) and value > 0, "a number above 0")
         self._require(
             "pad_to_length",
             self.pad_to_length is None or _is_int(self.pad_to_length, 1),

@@ -119,10 +119,12 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         super().__init__(config)
         padding_idx = config.pad_token_id if config.pad_to_length is None else None
         self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx)
-        self.embedding_dropout = nn.Dropout(config.embedding_dropout)
+        self.word_dropout = SentimentLSTMDropout(config.word_dropout, shared=-1)
+        locked = 1 if config.locked_dropout else None
+        self.embedding_dropout = SentimentLSTMDropout(config.embedding_dropout, shared=locked)
         sizes = [config.embedding_size] + [config.hidden_size] * (config.num_hidden_layers - 1)
         self.layers = nn.ModuleList(SentimentLSTMLayer(config, size) for size in sizes)
-        self.hidden_dropout = nn.Dropout(config.hidden_dropout)
+        self.hidden_dropout = SentimentLSTMDropout(config.hidden_dropout, shared=locked)
         self.pooler = SentimentLSTMPooler(config)
         self.post_init()
 
@@ -164,7 +166,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         length = words.shape[1]
         words, mask, position = self._arranged(words, _word_mask(words, attention_mask))
         hidden = words if inputs_embeds is not None else self.embeddings(words)  # (B, T, E)
-        hidden = self.embedding_dropout(hidden)
+        hidden = self.embedding_dropout(self.word_dropout(hidden))
         lengths = mask.sum(1)  # (B,)
         if output_hidden_states:  # on the way and not beside it, so that it has a gradient
             hidden = hidden * mask.unsqueeze(-1)
@@ -324,6 +326,8 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
             return_dict=True,
         )
         logits = self.classifier(self.dropout(outputs.pooler_output))  # (B, num_labels)
+        if self.config.temperature != 1:
+            logits = logits / self.config.temperature
         if self.config.single_logit:
             logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)  # (B, 2)
         loss = None
@@ -333,6 +337,35 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, state=outputs.state
         )
         return _as_asked(output, return_dict, self.config)
+
+
+class SentimentLSTMDropout(nn.Module):
+    """Dropout that decides once for all positions along one dimension.
+
+    Args:
+        p (`float`): Probability of zeroing.
+        shared (`int`, *optional*): The dimension: 1 drops the same numbers at every step of a
+            review, -1 whole vectors. `None` decides for each number.
+    """
+
+    def __init__(self, p: float, shared: int | None = None) -> None:
+        super().__init__()
+        self.p = p
+        self.shared = shared
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Drop from `(batch, sequence, size)`, in training only."""
+        if not self.training or self.p == 0:
+            return values
+        if self.shared is None:
+            return nn.functional.dropout(values, self.p)
+        shape = list(values.shape)
+        shape[self.shared] = 1
+        return values * nn.functional.dropout(values.new_ones(shape), self.p)
+
+    def extra_repr(self) -> str:
+        """What `print(model)` shows."""
+        return f"p={self.p}, shared={self.shared}"
 
 
 class SentimentLSTMLayer(nn.Module):
@@ -350,6 +383,7 @@ class SentimentLSTMLayer(nn.Module):
     def __init__(self, config: SentimentLSTMConfig, input_size: int) -> None:
         super().__init__()
         units = config.hidden_size // (2 if config.bidirectional else 1)
+        self.weight_dropout = config.weight_dropout
         self.forward_lstm = nn.LSTM(input_size, units, batch_first=True)
         self.backward_lstm = (
             nn.LSTM(input_size, units, batch_first=True) if config.bidirectional else None
@@ -374,12 +408,14 @@ class SentimentLSTMLayer(nn.Module):
             The states `(batch, sequence, hidden_size)`, of no meaning at padding, and with
             `use_cache` the new `hidden` and `cell`, else an empty dict.
         """
+        weight_dropout = self.weight_dropout if self.training else 0.0
         if use_cache or cell is not None:
-            return _run_in_pieces(self.forward_lstm, hidden, lengths, cell)
-        states = _run(self.forward_lstm, hidden)
+            return _run_in_pieces(self.forward_lstm, hidden, lengths, cell, weight_dropout)
+        states = _run(self.forward_lstm, hidden, weight_dropout)
         if self.backward_lstm is not None:
             order = _reversal(lengths, hidden.shape[1])
-            backward = _take(_run(self.backward_lstm, _take(hidden, order)), order)
+            reversed_ = _take(hidden, order)
+            backward = _take(_run(self.backward_lstm, reversed_, weight_dropout), order)
             states = torch.cat([states, backward], dim=-1)
         return states, {}
 
@@ -557,18 +593,33 @@ def _take(values: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
     return taken.view(*order.shape, *values.shape[2:])
 
 
-def _run(lstm: nn.LSTM, inputs: torch.Tensor) -> torch.Tensor:
+def _run(lstm: nn.LSTM, inputs: torch.Tensor, weight_dropout: float = 0.0) -> torch.Tensor:
     """Run one direction from zero states: `(batch, sequence, units)`."""
-    if _lacks_kernel(inputs):
-        weights = {name: weight.float() for name, weight in lstm.named_parameters()}
-        states: torch.Tensor = functional_call(lstm, weights, (inputs.float(),))[0]
+    fp32 = _lacks_kernel(inputs)
+    if fp32 or weight_dropout:
+        weights = _weights(lstm, fp32, weight_dropout)
+        run = functional_call(lstm, weights, (inputs.float() if fp32 else inputs,))
     else:
-        states = lstm(inputs)[0]
+        run = lstm(inputs)
+    states: torch.Tensor = run[0]
     return states.to(inputs.dtype)
 
 
+def _weights(lstm: nn.LSTM, fp32: bool, weight_dropout: float) -> dict[str, torch.Tensor]:
+    """The weights of one direction, in fp32 if asked for, the recurrent ones thinned out."""
+    weights = {name: w.float() if fp32 else w for name, w in lstm.named_parameters()}
+    if weight_dropout:
+        name = "weight_hh_l0"
+        weights[name] = nn.functional.dropout(weights[name], weight_dropout)
+    return weights
+
+
 def _run_in_pieces(
-    lstm: nn.LSTM, inputs: torch.Tensor, lengths: torch.Tensor, cell: State | None
+    lstm: nn.LSTM,
+    inputs: torch.Tensor,
+    lengths: torch.Tensor,
+    cell: State | None,
+    weight_dropout: float = 0.0,
 ) -> tuple[torch.Tensor, State]:
     """Run one direction from given states to those after each review's last word.
 
@@ -582,7 +633,7 @@ def _run_in_pieces(
     packed = nn.utils.rnn.pack_padded_sequence(
         inputs.float(), lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
     )
-    weights = {name: weight.float() for name, weight in lstm.named_parameters()}
+    weights = _weights(lstm, fp32=True, weight_dropout=weight_dropout)
     packed, after = functional_call(lstm, weights, (packed, before))
     states, _ = nn.utils.rnn.pad_packed_sequence(
         packed, batch_first=True, total_length=inputs.shape[1]

@@ -387,17 +387,38 @@ def test_training_moves_every_parameter(
 def test_dropout_acts_in_training_only(
     make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    for name in ("embedding_dropout", "hidden_dropout", "classifier_dropout"):
-        off = {
-            "embedding_dropout": 0.0,
-            "hidden_dropout": 0.0,
-            "classifier_dropout": 0.0,
-            "num_hidden_layers": 2,
-        }
+    names = [
+        "embedding_dropout",
+        "hidden_dropout",
+        "classifier_dropout",
+        "word_dropout",
+        "weight_dropout",
+    ]
+    for name in names:
+        off = dict.fromkeys(names, 0.0) | {"num_hidden_layers": 2}
         model = randomised(make_model(**(off | {name: 0.5})))
         assert torch.equal(model(*batch).logits, model(*batch).logits)
         model.train()
         assert not torch.equal(model(*batch).logits, model(*batch).logits), name
+
+
+@pytest.mark.parametrize(("shared", "constant"), [(1, 1), (-1, 2), (None, None)])
+def test_dropout_is_shared_along_one_dimension(shared: int | None, constant: int | None) -> None:
+    dropped = modeling_sentiment_lstm.SentimentLSTMDropout(0.25, shared)(torch.ones(40, 30, 50))
+    assert dropped.unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    assert dropped.mean() == pytest.approx(1.0, abs=0.05), "the mean is kept"
+    for dimension in (1, 2):
+        is_constant = bool((dropped.amax(dimension) == dropped.amin(dimension)).all())
+        assert is_constant == (dimension == constant)
+
+
+def test_temperature_divides_the_logits(
+    make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    model = randomised(make_model())
+    logits = model(*batch).logits
+    model.config.temperature = 2.5
+    torch.testing.assert_close(model(*batch).logits, logits / 2.5)
 
 
 # --- precision, tracing --------------------------------------------------------------------------
