@@ -14,7 +14,8 @@ from pathlib import Path
 from transformers import pipeline
 
 import sentiment_lstm  # noqa: F401 - registers the model with transformers
-from sentiment_lstm.training import RESULTS_FILE, RecipeError, read_recipe, train
+from sentiment_lstm.recipes import RecipeError, read_recipe
+from sentiment_lstm.training import RESULTS_FILE, train
 
 RECIPE = Path(__file__).parent / "recipes" / "demo.yaml"
 

@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from .training import RESULTS_FILE, read_recipe, train
+    from .recipes import read_recipe
+    from .training import RESULTS_FILE, train
 
     recipe = read_recipe(options.recipe, options.overrides)
     folder = train(recipe)

@@ -1,30 +1,18 @@
-"""From a recipe to a finished model folder: reviews, tokenizer, `Trainer`, metrics, pictures.
-
-A *recipe* is everything that determines a training run: a YAML file of flat fields (see
-`scripts/recipes/`), any of which the command line may override. The fields are those of
-`ReviewArguments`, `TokenizerArguments`, `SentimentLSTMConfig` and transformers'
-`TrainingArguments`.
-"""
+"""From a recipe to a finished model folder: reviews, tokenizer, `Trainer`, metrics, pictures."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import difflib
-import itertools
 import json
 import logging
 import math
-import os
 import platform
 import shutil
 import time
-import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import datasets
 import numpy as np
@@ -37,188 +25,27 @@ from tqdm.auto import tqdm
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
-    HfArgumentParser,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
-    Trainer,
-    TrainerCallback,
     TrainerState,
-    TrainingArguments,
     set_seed,
 )
-from transformers.trainer_callback import ExportableState
-from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
 from .configuration_sentiment_lstm import SentimentLSTMConfig
 from .inference import predict_probabilities
 from .metrics import SentimentMetrics, compute_metrics
 from .modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
+from .recipes import Recipe, RecipeError, ReviewArguments
 from .reviews import load_reviews
 from .tokenization import DEFAULT_FACE, TUTORIAL_FACE, train_tokenizer
+from .trainer import Clock, SentimentTrainer
 
 logger = logging.getLogger(__name__)
 
 RECIPE_FILE = "recipe.yaml"
 RESULTS_FILE = "results.json"
 CURVES_FILE = "learning_curves.png"
-
-
-class RecipeError(ValueError):
-    """A recipe that cannot be run; the message names the file or the field."""
-
-
-@dataclass
-class ReviewArguments:
-    """Which reviews; see `load_reviews` for what a source is."""
-
-    train: list[str] = field(
-        default_factory=list, metadata={"help": "Sources of the training reviews."}
-    )
-    validation: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Sources that choose the checkpoint; each is reported by itself too."},
-    )
-    test: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Sources that are looked at once, at the end."},
-    )
-    on_bad_line: str = field(
-        default="raise",
-        metadata={
-            "help": "What to do with a bad line.",
-            "choices": ["raise", "skip"],
-        },
-    )
-
-
-@dataclass
-class TokenizerArguments:
-    """How text becomes ids; see `train_tokenizer`."""
-
-    min_frequency: int = field(default=2, metadata={"help": "Rarer words become `_UNK`."})
-    max_vocab_size: int | None = field(
-        default=None, metadata={"help": "Keep the most frequent words, `_PAD` and `_UNK` included."}
-    )
-    tutorial_tokenizer: bool = field(
-        default=False,
-        metadata={"help": "The tutorial's: pads on the left to 200, unknown words become `_PAD`."},
-    )
-    max_train_length: int | None = field(
-        default=None,
-        metadata={
-            "help": "Train on the first so many tokens of each review, for speed. Reviews are "
-            "validated and predicted whole."
-        },
-    )
-
-
-def _model_arguments() -> type:
-    """The fields of the architecture with the config's own types and defaults.
-
-    The vocabulary is not among them: it comes from the reviews.
-    """
-    names = SentimentLSTMConfig.__annotations__.keys()
-    fields = [
-        # The parser knows no `float | int`, which a config needs to accept a dropout of 0.
-        (item.name, float if item.type == float | int else item.type, item.default)
-        for item in dataclasses.fields(SentimentLSTMConfig)
-        if item.name in names - {"vocab_size", "pad_token_id", "tie_word_embeddings"}
-    ]
-    return dataclasses.make_dataclass("ModelArguments", fields)
-
-
-ModelArguments = _model_arguments()
-
-
-@dataclass
-class RecipeTrainingArguments(TrainingArguments):
-    """transformers' `TrainingArguments`, with defaults for training an LSTM to its best."""
-
-    eval_strategy: str = "steps"
-    eval_steps: float | None = field(
-        default=1000,
-        metadata={"help": "Validate and save every so many steps, at least twice an epoch."},
-    )
-    save_total_limit: int | None = 1
-    load_best_model_at_end: bool = True
-    # Else a resumed run starts to count the patience anew, and stops later.
-    restore_callback_states_from_checkpoint: bool = True
-    metric_for_best_model: str | None = "loss"
-    train_sampling_strategy: str = "group_by_length"
-    bf16: bool | None = field(  # type: ignore[assignment] # None until __post_init__
-        default=None,
-        metadata={"help": "Train in bf16. Default: where the machine computes in bf16."},
-    )
-    save_steps: float | None = field(  # type: ignore[assignment] # None until __post_init__
-        default=None, metadata={"help": "Follows eval_steps: the best checkpoint must be saved."}
-    )
-    early_stopping_patience: int | None = field(
-        default=None,
-        metadata={"help": "Stop after so many validations without a lower loss."},
-    )
-
-    def __post_init__(self) -> None:
-        """Decide on precision and saving before transformers sets them up."""
-        self.use_cpu |= not torch.accelerator.is_available()  # bf16 on a CPU is refused otherwise
-        if self.bf16 is None:
-            self.bf16 = not self.fp16 and _computes_in_bf16(self.use_cpu)
-        if self.save_steps not in (None, self.eval_steps):
-            raise ValueError("`save_steps` follows `eval_steps`: leave it out")
-        self.save_steps = self.eval_steps or 0
-        super().__post_init__()
-
-
-@dataclass
-class Recipe:
-    """Everything that determines a training run.
-
-    Args:
-        fields: What the recipe says, as flat YAML fields; the rest are defaults.
-        reviews: Which reviews.
-        tokenizer: How text becomes ids.
-        model: The architecture: fields of `SentimentLSTMConfig`.
-        training: transformers' `TrainingArguments`.
-    """
-
-    fields: dict[str, Any]
-    reviews: ReviewArguments
-    tokenizer: TokenizerArguments
-    model: Any
-    training: RecipeTrainingArguments
-
-
-def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe.
-
-    Args:
-        path: A YAML file of flat fields. `null` stands for nothing: no limit, no reviews.
-        overrides: Command-line arguments (`["--learning_rate", "0.001"]`) that take precedence;
-            `null` unsets a field here too (`["--test", "null"]`).
-
-    Returns:
-        The recipe, ready for `train`.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        RecipeError: If the file is no mapping, a field is unknown or a value does not fit it.
-    """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping, `field: value` on each line")
-    fields = _explicit_fields(_as_arguments(content), str(path))
-    fields |= _explicit_fields(overrides, "command line")
-    _check_sources(fields, str(path))
-    fields.setdefault("output_dir", f"runs/{Path(path).stem}")
-    try:
-        parts = _RecipeParser().parse_dict(fields)
-        SentimentLSTMConfig(**dataclasses.asdict(parts[2]))  # wrong fields show now, not later
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"{path}: {error}") from error
-    return Recipe(fields, *parts)
 
 
 def train(recipe: Recipe) -> Path:
@@ -273,7 +100,7 @@ def train(recipe: Recipe) -> Path:
         results["training"]["resumed_from"] = checkpoint and checkpoint.name
         results["wall_time_seconds"] = {
             "prepare": round(prepared - started, 1),
-            "train": round(_Clock.of(trainer).seconds, 1),
+            "train": round(Clock.of(trainer).seconds, 1),
             "evaluate": round(time.perf_counter() - trained, 1),
         }
         _finish(folder, model, results)
@@ -300,177 +127,6 @@ def evaluate(
     model.train(was_training)
     metrics = SentimentMetrics().compute(predictions=probabilities, references=reviews["label"])
     return {"reviews": len(reviews), **metrics}
-
-
-class SentimentTrainer(Trainer):
-    """`Trainer` whose length-grouped batches come in random order and can be resumed exactly."""
-
-    def _get_train_sampler(
-        self, train_dataset: datasets.Dataset | None = None
-    ) -> torch.utils.data.Sampler[int] | None:
-        if self.args.train_sampling_strategy != "group_by_length":
-            return super()._get_train_sampler(train_dataset)
-        # Not of `train_dataset`, from which Trainer has taken the columns that the model lacks.
-        dataset: Any = self.train_dataset
-        return LengthGroupedBatches(
-            self.args.train_batch_size * self.args.gradient_accumulation_steps,
-            lengths=list(dataset[self.args.length_column_name]),
-            seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
-        )
-
-    def _get_eval_sampler(self, eval_dataset: Any) -> torch.utils.data.Sampler[int] | None:
-        # The order is that of the dataset, which `train` sorts by length once; Trainer's own
-        # grouping would measure the length of every review at every validation.
-        return torch.utils.data.SequentialSampler(eval_dataset)
-
-
-class _Clock(TrainerCallback, ExportableState):
-    """Seconds spent in training up to now, those before the last checkpoint included."""
-
-    def __init__(self, before: float = 0.0) -> None:
-        self.before = before
-        self.started = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        return self.before + time.perf_counter() - self.started
-
-    @classmethod
-    def of(cls, trainer: Trainer) -> _Clock:
-        """The clock of a trainer, which replaces its callbacks when it resumes."""
-        callbacks = trainer.callback_handler.callbacks
-        return next(callback for callback in callbacks if isinstance(callback, cls))
-
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self.started = time.perf_counter()
-
-    def state(self) -> dict[str, Any]:
-        return {"args": {"before": self.seconds}, "attributes": {}}
-
-
-class LengthGroupedBatches(LengthGroupedSampler):
-    """Batches of similar length, in an order that only the seed and the epoch decide.
-
-    transformers' own sampler leaves the batches of each group of 50 sorted by length, so that the
-    loss follows the lengths up and down, and draws from the global generator, so that a run
-    resumed in the middle of an epoch sees other reviews (transformers issue 46628).
-
-    Args:
-        batch_size: Reviews in a batch.
-        lengths: Tokens in each review.
-        seed: Together with the epoch, decides the order.
-    """
-
-    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
-        super().__init__(batch_size, lengths=lengths)
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Trainer calls it before each one, also when it resumes."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        indices = get_length_grouped_indices(self.lengths, self.batch_size, generator=generator)
-        batches = [
-            indices[start : start + self.batch_size]
-            for start in range(0, len(indices), self.batch_size)
-        ]
-        # A last batch of fewer reviews stays last, so that no other one is cut in two.
-        last = [batches.pop()] if len(batches[-1]) < self.batch_size else []
-        order = torch.randperm(len(batches), generator=generator).tolist()
-        return itertools.chain.from_iterable([batches[index] for index in order] + last)
-
-
-# --- reading recipes -----------------------------------------------------------------------------
-
-
-class _RecipeParser(HfArgumentParser):
-    """A parser whose errors are exceptions and which does not guess at shortened names."""
-
-    def __init__(self) -> None:
-        kinds: list[Any] = [
-            ReviewArguments,
-            TokenizerArguments,
-            ModelArguments,
-            RecipeTrainingArguments,
-        ]
-        self.field_types = {
-            name: hint for kind in kinds for name, hint in typing.get_type_hints(kind).items()
-        }
-        super().__init__(kinds, allow_abbrev=False, add_help=False)
-
-    def error(self, message: str) -> NoReturn:
-        raise RecipeError(message)
-
-
-def _explicit_fields(arguments: Sequence[str], where: str) -> dict[str, Any]:
-    """The fields that command-line arguments set, with values of their types, and no defaults."""
-    parser = _RecipeParser()
-    for action in parser._actions:
-        action.default = argparse.SUPPRESS
-    try:
-        unset, arguments = _without_nulls(arguments, parser)
-        namespace, unknown = parser.parse_known_args(arguments)
-        for name in unknown:
-            known = [option for action in parser._actions for option in action.option_strings]
-            similar = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {similar[0]}?" if similar else ""
-            raise RecipeError(f"no field {name}{hint}")
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from None
-    return vars(namespace) | unset
-
-
-def _without_nulls(
-    arguments: Sequence[str], parser: _RecipeParser
-) -> tuple[dict[str, Any], list[str]]:
-    """Take `--field null` out: what it sets, and the other arguments.
-
-    Raises:
-        RecipeError: If a field cannot be nothing.
-    """
-    unset: dict[str, Any] = {}
-    others: list[str] = []
-    pairs = iter(itertools.pairwise([*arguments, ""]))
-    for argument, following in pairs:
-        action = parser._option_string_actions.get(argument)
-        if action is None or following != "null":
-            others.append(argument)
-            continue
-        field_type = parser.field_types[action.dest]
-        if typing.get_origin(field_type) is list:
-            unset[action.dest] = []
-        elif type(None) in typing.get_args(field_type):
-            unset[action.dest] = None
-        else:
-            raise RecipeError(f"{argument} cannot be null: leave it out for its default")
-        next(pairs)
-    return unset, others
-
-
-def _as_arguments(fields: Mapping[str, Any]) -> list[str]:
-    """A YAML mapping as command-line arguments, so that both are read by the same rules."""
-    arguments: list[str] = []
-    for name, value in fields.items():
-        values = value if isinstance(value, list) else [value]
-        if value is False and name.endswith("_strategy"):
-            values = ["no"]  # which YAML reads as false
-        arguments.append(f"--{name}")
-        arguments += [v if isinstance(v, str) else json.dumps(v) for v in values or [None]]
-    return arguments
-
-
-def _check_sources(fields: Mapping[str, Any], path: str) -> None:
-    """Raise `RecipeError` if reviews are missing, or would count twice."""
-    if not fields.get("train") or not fields.get("validation"):
-        raise RecipeError(f"{path}: name the reviews: `train` and `validation` are needed")
-    for split in ("train", "validation", "test"):
-        sources = fields.get(split) or []
-        for source in sources:
-            if sources.count(source) > 1:
-                raise RecipeError(f"{path}: `{split}` names {source} more than once")
 
 
 # --- preparing -----------------------------------------------------------------------------------
@@ -663,16 +319,8 @@ def _trainer(
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
         compute_metrics=compute_metrics,
-        callbacks=[_Clock(), *([] if patience is None else [EarlyStoppingCallback(patience)])],
+        callbacks=[Clock(), *([] if patience is None else [EarlyStoppingCallback(patience)])],
     )
-
-
-def _computes_in_bf16(use_cpu: bool) -> bool:
-    """Whether the device has bf16 arithmetic; elsewhere it is emulated, and slower than fp32."""
-    if torch.cuda.is_available() and not use_cpu:
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 # --- finishing -----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ PACKAGE = Path(sentiment_lstm.__file__).parent
 ALLOWED = {
     "__init__": {"configuration_sentiment_lstm", "modeling_sentiment_lstm", "tokenization"},
     "__main__": {"cli"},
-    "cli": {"training", "inference", "reviews", "hub"},
+    "cli": {"recipes", "training", "inference", "reviews", "hub"},
     "hub": {"card", "inference"},
     "card": set(),
     "training": {
@@ -23,9 +23,13 @@ ALLOWED = {
         "modeling_sentiment_lstm",
         "inference",
         "metrics",
+        "recipes",
         "reviews",
         "tokenization",
+        "trainer",
     },
+    "recipes": {"configuration_sentiment_lstm"},
+    "trainer": set(),
     "inference": set(),
     "modeling_sentiment_lstm": {"configuration_sentiment_lstm"},
     "configuration_sentiment_lstm": set(),

@@ -13,11 +13,13 @@ import yaml
 from safetensors.torch import load_file
 from transformers import TrainerCallback, pipeline
 
-from sentiment_lstm import training
+from sentiment_lstm import recipes, training
 from sentiment_lstm.inference import load
+from sentiment_lstm.recipes import RecipeError, read_recipe
 from sentiment_lstm.reviews import load_reviews
 from sentiment_lstm.tokenization import train_tokenizer
-from sentiment_lstm.training import LengthGroupedBatches, RecipeError, read_recipe, train
+from sentiment_lstm.trainer import Clock, LengthGroupedBatches, SentimentTrainer
+from sentiment_lstm.training import train
 
 RECIPES = Path(__file__).parent.parent / "scripts" / "recipes"
 
@@ -122,7 +124,7 @@ def test_bf16_follows_the_machine_unless_the_recipe_says(
     write_recipe: WriteRecipe,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(training, "_computes_in_bf16", lambda use_cpu: machine)
+    monkeypatch.setattr(recipes, "_computes_in_bf16", lambda use_cpu: machine)
     assert read_recipe(write_recipe(bf16=said)).training.bf16 is expected
 
 
@@ -291,7 +293,7 @@ def test_patience_and_time_are_counted_over_an_interruption(
         def interrupted(*arguments: Any) -> Any:
             trainer = make_trainer(*arguments)
             trainer.add_callback(_Stop(stopped))
-            training._Clock.of(trainer).before = 1000.0
+            Clock.of(trainer).before = 1000.0
             return trainer
 
         patch.setattr(training, "_trainer", interrupted)
@@ -310,7 +312,7 @@ def test_a_finished_run_is_not_repeated(
 ) -> None:
     path = write_recipe()
     folder = train(read_recipe(path))
-    monkeypatch.setattr(training.SentimentTrainer, "train", None)
+    monkeypatch.setattr(SentimentTrainer, "train", None)
     assert train(read_recipe(path)) == folder
 
 

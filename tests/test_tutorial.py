@@ -23,8 +23,9 @@ from transformers import (
 )
 
 from sentiment_lstm import SentimentLSTMConfig, SentimentLSTMForSequenceClassification
+from sentiment_lstm.recipes import RecipeTrainingArguments
 from sentiment_lstm.tokenization import TUTORIAL_FACE, train_tokenizer
-from sentiment_lstm.training import RecipeTrainingArguments, SentimentTrainer
+from sentiment_lstm.trainer import SentimentTrainer
 
 EMBEDDING, HIDDEN, LAYERS, LENGTH = 10, 12, 2, 200
 
