@@ -1,4 +1,4 @@
-"""The command line: `sentiment-lstm train | evaluate | predict | push`.
+"""The command line: `sentiment-lstm train | pretrain | evaluate | predict | push`.
 
 Exit codes: 0 done, 1 bad input (one line on standard error says what), 2 wrong usage, 130
 interrupted, 141 the reader of the output went away.
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options, overrides = parser.parse_known_args(arguments)
-    if options.run is _train:
+    if options.run in (_train, _pretrain):
         options.overrides = overrides  # the recipe's own parser judges them
     elif overrides:
         parser.error(f"unrecognized arguments: {' '.join(overrides)}")
@@ -68,6 +68,16 @@ def _train(options: argparse.Namespace) -> None:
     for part, metrics in results["metrics"].items():
         sys.stdout.write(f"{part}: {_summary(metrics)}\n")
     sys.stdout.write(f"model folder: {folder}\n")
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from .recipes import read_recipe
+    from .training import pretrain
+
+    recipe = read_recipe(options.recipe, options.overrides)
+    folder = pretrain(recipe)
+    if recipe.training.process_index == 0:
+        sys.stdout.write(f"model folder, for `init_from`: {folder}\n")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -201,6 +211,26 @@ def _parser() -> argparse.ArgumentParser:
           sentiment-lstm train scripts/recipes/default.yaml --hidden_size 128 --seed 7
           sentiment-lstm train scripts/recipes/default.yaml --output_dir runs/kaggle \\
               --train train.ft.txt.bz2 --validation test.ft.txt.bz2:train[:50%]
+
+        An interrupted run goes on when the same command is given again.
+        """,
+    )
+    command.usage = f"{command.prog} [-h] [--traceback] RECIPE [--field value ...]"
+    command.set_defaults(when_interrupted="; the same command goes on from the last checkpoint")
+    command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
+
+    command = _add(
+        commands,
+        "pretrain",
+        _pretrain,
+        "train a language model on reviews, for a classifier to start from",
+        """
+        Reads the texts of --train and --unlabelled. The folder goes into the field `init_from` of
+        a recipe.
+
+        examples:
+          sentiment-lstm pretrain scripts/recipes/pretrain.yaml
+          sentiment-lstm train scripts/recipes/default.yaml --init_from runs/pretrain
 
         An interrupted run goes on when the same command is given again.
         """,

@@ -45,6 +45,18 @@ class ReviewArguments:
         default_factory=list,
         metadata={"help": "Sources that are looked at once, at the end."},
     )
+    unlabelled: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Files of texts without labels: for pretraining, and with soft labels."},
+    )
+    soft_labels: str | None = field(
+        default=None,
+        metadata={"help": "What a teacher says of the training texts; see scripts/teacher.py."},
+    )
+    soft_label_weight: float = field(
+        default=0.5,
+        metadata={"help": "What the teacher's word counts against the label, from 0 to 1."},
+    )
     on_bad_line: str = field(
         default="raise",
         metadata={
@@ -115,6 +127,31 @@ class RecipeTrainingArguments(TrainingArguments):
     save_steps: float | None = field(  # type: ignore[assignment] # None until __post_init__
         default=None, metadata={"help": "Follows eval_steps: the best checkpoint must be saved."}
     )
+    init_from: str | None = field(
+        default=None,
+        metadata={
+            "help": "Model folder whose weights to start from, word by word where the "
+            "vocabularies differ."
+        },
+    )
+    calibrate: bool = field(
+        default=True,
+        metadata={"help": "At the end, fit the temperature to the validation reviews."},
+    )
+    average_decay: float | None = field(
+        default=None,
+        metadata={
+            "help": "Validate and keep an exponential moving average of the weights; each step "
+            "keeps this share of it (0.999)."
+        },
+    )
+    adversarial_epsilon: float | None = field(
+        default=None,
+        metadata={
+            "help": "Also train on word vectors moved so far in the direction that raises the "
+            "loss, in lengths of a mean word vector (Miyato et al. 2017)."
+        },
+    )
     early_stopping_patience: int | None = field(
         default=None,
         metadata={"help": "Stop after so many validations without a lower loss."},
@@ -127,6 +164,8 @@ class RecipeTrainingArguments(TrainingArguments):
             self.bf16 = not self.fp16 and _computes_in_bf16(self.use_cpu)
         if self.save_steps not in (None, self.eval_steps):
             raise ValueError("`save_steps` follows `eval_steps`: leave it out")
+        if self.average_decay is not None and not 0 < self.average_decay < 1:
+            raise ValueError(f"`average_decay` must be between 0 and 1; got {self.average_decay}")
         self.save_steps = self.eval_steps or 0
         super().__post_init__()
 
@@ -261,9 +300,12 @@ def _as_arguments(fields: Mapping[str, Any]) -> list[str]:
 
 def _check_sources(fields: Mapping[str, Any], path: str) -> None:
     """Raise `RecipeError` if reviews are missing, or would count twice."""
+    weight = fields.get("soft_label_weight", 0.5)
+    if not 0 <= weight <= 1:
+        raise RecipeError(f"{path}: `soft_label_weight` must be from 0 to 1; got {weight}")
     if not fields.get("train") or not fields.get("validation"):
         raise RecipeError(f"{path}: name the reviews: `train` and `validation` are needed")
-    for split in ("train", "validation", "test"):
+    for split in ("train", "validation", "test", "unlabelled"):
         sources = fields.get(split) or []
         for source in sources:
             if sources.count(source) > 1:

@@ -204,6 +204,34 @@ def read_texts(path: str | os.PathLike[str], *, text_column: str | None = None) 
         yield _valid_text(_joined(record, *columns, where), where)
 
 
+def load_texts(
+    path: str | os.PathLike[str],
+    *,
+    text_column: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> datasets.Dataset:
+    """Read texts without labels into a memory-mapped dataset with the one column `text`.
+
+    Args:
+        path: See [`read_texts`]. Like [`load_reviews`], read once for each content.
+        text_column: See there.
+        cache_dir: Where the Arrow file is kept. Defaults to the cache of `datasets`.
+
+    Returns:
+        The texts, in the order of the file.
+
+    Raises:
+        ReviewError: As [`read_texts`], and for a file without a line.
+        FileNotFoundError: If the file does not exist.
+        IsADirectoryError: If it is a folder.
+    """
+    kind, _ = _reader_of(Path(path).expanduser())
+    key = _key("texts", kind, _file_digest(Path(path).expanduser()), text_column)
+    cache = None if cache_dir is None else os.path.expanduser(os.fspath(cache_dir))
+    rows = _Texts(os.fspath(path), key, partial(read_texts, path, text_column=text_column))
+    return _generate(rows, datasets.Features({"text": datasets.Value("string")}), cache)
+
+
 # --- one loader for each kind of source ----------------------------------------------------------
 
 
@@ -435,11 +463,33 @@ class _Rows:
         self.report.write_text(text, encoding="utf-8", errors="replace")
 
 
-def _build(rows: _Rows, split: str, cache_dir: str | None) -> datasets.Dataset:
+@dataclass
+class _Texts:
+    """The generator behind a dataset of texts; see `_Rows` for the pickling."""
+
+    name: str
+    key: str
+    read: Callable[[], Iterator[str]]
+
+    def __getstate__(self) -> str:
+        return self.key
+
+    def __call__(self) -> Iterator[dict[str, str]]:
+        empty = True
+        for text in self.read():
+            empty = False
+            yield {"text": text}
+        if empty:
+            raise ReviewError(f"{self.name}: there are no texts in it.")
+
+
+def _generate(
+    rows: _Rows | _Texts, features: datasets.Features, cache_dir: str | None, split: str = "train"
+) -> datasets.Dataset:
     try:
         dataset = datasets.Dataset.from_generator(
             rows,
-            features=_FEATURES,
+            features=features,
             cache_dir=cast("str", cache_dir),  # annotated as str, but None is the default
             split=datasets.NamedSplit(split),
         )
@@ -447,9 +497,14 @@ def _build(rows: _Rows, split: str, cache_dir: str | None) -> datasets.Dataset:
         if isinstance(error.__cause__, ReviewError):
             raise error.__cause__ from None
         raise
+    return cast("datasets.Dataset", dataset)
+
+
+def _build(rows: _Rows, split: str, cache_dir: str | None) -> datasets.Dataset:
+    dataset = _generate(rows, _FEATURES, cache_dir, split)
     if rows.report.exists():
         logger.warning("%s: %s", rows.name, rows.report.read_text(encoding="utf-8"))
-    return cast("datasets.Dataset", dataset)
+    return dataset
 
 
 def _report_dir(cache_dir: str | None) -> Path:

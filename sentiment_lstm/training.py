@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
 import math
@@ -20,6 +21,8 @@ import torch
 import yaml
 from datasets.fingerprint import Hasher
 from matplotlib.figure import Figure
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from tqdm.auto import tqdm
 from transformers import (
@@ -34,12 +37,14 @@ from transformers import (
 
 from .configuration_sentiment_lstm import SentimentLSTMConfig
 from .inference import predict_probabilities
-from .metrics import SentimentMetrics, compute_metrics
+from .metrics import SentimentMetrics, compute_metrics, fit_temperature
 from .modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
+from .pretraining import SentimentLSTMForPreTraining
 from .recipes import Recipe, RecipeError, ReviewArguments
-from .reviews import load_reviews
+from .reviews import load_reviews, load_texts
+from .soft_labels import SoftLabelError, read_soft_labels, text_key
 from .tokenization import DEFAULT_FACE, TUTORIAL_FACE, train_tokenizer
-from .trainer import Clock, SentimentTrainer
+from .trainer import AverageWeights, Clock, SentimentTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +67,36 @@ def train(recipe: Recipe) -> Path:
         The model folder.
 
     Raises:
-        RecipeError: If the folder holds something else than a run of this recipe.
+        RecipeError: If the folder holds something else than a run of this recipe, or the weights
+            to start from do not fit.
         ReviewError: If reviews cannot be read.
+        SoftLabelError: If the soft labels are none, or not those of the reviews.
     """
+    return _run(recipe, SentimentLSTMForSequenceClassification)
+
+
+def pretrain(recipe: Recipe) -> Path:
+    """Train the first layer of a model as a language model, on texts with labels and without.
+
+    The folder holds a `SentimentLSTMModel` for `init_from`, and what `train` writes besides.
+
+    Args:
+        recipe: What to do. Texts are those of `train` and `unlabelled`.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        RecipeError: See `train`.
+        ReviewError: See `train`.
+    """
+    return _run(recipe, SentimentLSTMForPreTraining)
+
+
+def _run(
+    recipe: Recipe,
+    model_class: type[SentimentLSTMForSequenceClassification | SentimentLSTMForPreTraining],
+) -> Path:
     arguments = recipe.training
     folder = Path(str(arguments.output_dir))
     started = time.perf_counter()
@@ -74,16 +106,19 @@ def train(recipe: Recipe) -> Path:
             "recipe": recipe.fields,
             "reviews": _describe(reviews),
             "bf16": arguments.bf16,
+            "files": {name: _digest(path) for name, path in _files_of(recipe).items()},
         }
         if _is_finished(folder, results):
             logger.warning("%s is finished: nothing to do", folder)
             return folder
-        tokenizer = _claim(folder, recipe, results, reviews["train"])
-        max_length = recipe.tokenizer.max_train_length
-        train_tokens = _tokenize(reviews["train"], tokenizer, max_length)
-        validation_tokens = _tokenize(reviews["validation"], tokenizer, None)
+        tokenizer = _claim(folder, recipe, results, reviews)
+        labels = model_class is SentimentLSTMForSequenceClassification
+        train_tokens = _training_tokens(recipe, tokenizer, reviews, labels)
+        validation_tokens = _tokenize(list(reviews["validation"].values()), tokenizer)
 
-    trainer = _trainer(recipe, tokenizer, train_tokens, validation_tokens)
+    set_seed(arguments.seed)
+    model = model_class(_config(recipe, tokenizer))
+    trainer = _trainer(recipe, tokenizer, model, train_tokens, validation_tokens)
     checkpoint = _last_checkpoint(folder)
     prepared = time.perf_counter()
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -92,11 +127,9 @@ def train(recipe: Recipe) -> Path:
         # Without the wrapper that keeps computing in bf16: what counts is what the folder gives.
         model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         results |= _results(recipe, trainer.state, model)
-        results["metrics"] = {
-            f"{split}/{source}": evaluate(model, tokenizer, dataset)
-            for split in ("validation", "test")
-            for source, dataset in reviews[split].items()
-        }
+        results["metrics"] = {}
+        if isinstance(model, SentimentLSTMForSequenceClassification):
+            results["metrics"] = _measure(recipe, model, tokenizer, reviews)
         results["training"]["resumed_from"] = checkpoint and checkpoint.name
         results["wall_time_seconds"] = {
             "prepare": round(prepared - started, 1),
@@ -137,7 +170,7 @@ _Reviews = dict[str, dict[str, datasets.Dataset]]
 
 def _load(arguments: ReviewArguments) -> _Reviews:
     on_bad_line: Any = arguments.on_bad_line
-    return {
+    reviews = {
         split: {source: load_reviews(source, on_bad_line=on_bad_line) for source in sources}
         for split, sources in [
             ("train", arguments.train),
@@ -145,21 +178,24 @@ def _load(arguments: ReviewArguments) -> _Reviews:
             ("test", arguments.test),
         ]
     }
+    if arguments.unlabelled:
+        reviews["unlabelled"] = {path: load_texts(path) for path in arguments.unlabelled}
+    return reviews
 
 
 def _describe(reviews: _Reviews) -> dict[str, dict[str, dict[str, Any]]]:
     """What identifies the reviews: number, positive ones, and a fingerprint of their content."""
     return {
-        split: {
-            source: {
-                "reviews": len(dataset),
-                "positive": _count_positive(dataset),
-                "fingerprint": dataset._fingerprint,
-            }
-            for source, dataset in parts.items()
-        }
+        split: {source: _describe_part(dataset) for source, dataset in parts.items()}
         for split, parts in reviews.items()
     }
+
+
+def _describe_part(dataset: datasets.Dataset) -> dict[str, Any]:
+    description: dict[str, Any] = {"reviews": len(dataset), "fingerprint": dataset._fingerprint}
+    if "label" in dataset.column_names:
+        description["positive"] = _count_positive(dataset)
+    return description
 
 
 def _count_positive(dataset: datasets.Dataset) -> int:
@@ -201,8 +237,9 @@ def _is_finished(folder: Path, results: dict[str, Any]) -> bool:
     ]
     if different:
         raise RecipeError(f"{folder}: holds another run: {'; '.join(different)}; {advice}")
-    if found.get("reviews") != wanted["reviews"]:
-        raise RecipeError(f"{folder}: holds a run on other reviews of the same names; {advice}")
+    for part in ("reviews", "files"):
+        if found.get(part, {}) != wanted[part]:
+            raise RecipeError(f"{folder}: holds a run on other {part} of the same names; {advice}")
     if "metrics" not in found and found["bf16"] != wanted["bf16"]:
         words = {True: "bf16", False: "fp32"}
         logger.warning(
@@ -216,15 +253,16 @@ def _is_finished(folder: Path, results: dict[str, Any]) -> bool:
 
 
 def _claim(
-    folder: Path, recipe: Recipe, results: dict[str, Any], reviews: dict[str, datasets.Dataset]
+    folder: Path, recipe: Recipe, results: dict[str, Any], reviews: _Reviews
 ) -> PreTrainedTokenizerFast:
     """Give the folder to this run, or find that it has been: write recipe and tokenizer."""
     if (folder / RESULTS_FILE).exists():  # written after the tokenizer, which thus is whole
         loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
         return loaded
     arguments = recipe.tokenizer
+    parts = _training_parts(reviews)
     tokenizer = train_tokenizer(
-        tqdm(_texts(reviews.values()), "words", sum(map(len, reviews.values())), unit=" reviews"),
+        tqdm(_texts(parts), "words", sum(map(len, parts)), unit=" reviews"),
         min_frequency=arguments.min_frequency,
         vocab_size=arguments.max_vocab_size,
         **(TUTORIAL_FACE if arguments.tutorial_tokenizer else DEFAULT_FACE),
@@ -250,11 +288,99 @@ def _texts(datasets_: Iterable[datasets.Dataset]) -> Iterator[str]:
             yield from batch["text"]
 
 
-def _tokenize(
-    reviews: dict[str, datasets.Dataset], tokenizer: PreTrainedTokenizerFast, max_length: int | None
+def _files_of(recipe: Recipe) -> dict[str, Path]:
+    """Field of the recipe -> the file of an earlier run that it brings in."""
+    files: dict[str, Path] = {}
+    if recipe.training.init_from is not None:
+        files["init_from"] = Path(recipe.training.init_from, "model.safetensors")
+    if recipe.reviews.soft_labels is not None:
+        files["soft_labels"] = Path(recipe.reviews.soft_labels)
+    for name, path in files.items():
+        if not path.is_file():
+            raise RecipeError(f"{name}: there is no file {path}")
+    return files
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _training_parts(reviews: _Reviews) -> list[datasets.Dataset]:
+    """What there is to learn from: the training reviews, then the texts without labels."""
+    return [*reviews["train"].values(), *reviews.get("unlabelled", {}).values()]
+
+
+def _training_tokens(
+    recipe: Recipe, tokenizer: PreTrainedTokenizerFast, reviews: _Reviews, labels: bool
 ) -> datasets.Dataset:
-    """Reviews as `input_ids`, `length` and `labels`, memory-mapped and cached by content."""
-    dataset = datasets.concatenate_datasets(list(reviews.values()))
+    """The tokens to train on, with labels, with soft labels, or with none for a language model.
+
+    Raises:
+        RecipeError: If there are texts that have neither a label nor a soft one.
+    """
+    max_length = recipe.tokenizer.max_train_length
+    arguments = recipe.reviews
+    parts = _training_parts(reviews)
+    if not labels:
+        return _tokenize([part.select_columns("text") for part in parts], tokenizer, max_length)
+    if arguments.soft_labels is None:
+        if arguments.unlabelled:
+            raise RecipeError(
+                "texts without labels (`unlabelled`) need `soft_labels` to learn from"
+            )
+        return _tokenize(parts, tokenizer, max_length)
+    soften = _Softener(arguments.soft_labels, arguments.soft_label_weight)
+    return _tokenize([soften(part) for part in parts], tokenizer, max_length)
+
+
+class _Softener:
+    """Puts the teacher's probabilities, mixed with the labels, in the place of the labels."""
+
+    def __init__(self, path: str, weight: float) -> None:
+        self.path = path
+        self.weight = weight
+        self.teacher = read_soft_labels(path)
+
+    def __call__(self, dataset: datasets.Dataset) -> datasets.Dataset:
+        def soften(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+            positive = np.array([self._probability(text) for text in batch["text"]])
+            if "label" in batch:
+                labels = np.array(batch["label"])
+                positive = self.weight * positive + (1 - self.weight) * labels
+            return {"label": np.stack([1 - positive, positive], axis=1).tolist()}
+
+        text, soft = datasets.Value("string"), datasets.List(datasets.Value("float32"))
+        return dataset.map(
+            soften,
+            batched=True,
+            features=datasets.Features({"text": text, "label": soft}),
+            new_fingerprint=Hasher.hash(
+                [dataset._fingerprint, _digest(Path(self.path)), self.weight]
+            ),
+            desc="soft labels",
+        )
+
+    def _probability(self, text: str) -> float:
+        try:
+            return self.teacher[text_key(text)]
+        except KeyError:
+            raise SoftLabelError(
+                f"{self.path}: lacks texts of the recipe, the first of them {text[:60]!r}; let "
+                "the teacher read the same sources"
+            ) from None
+
+
+def _tokenize(
+    parts: list[datasets.Dataset],
+    tokenizer: PreTrainedTokenizerFast,
+    max_length: int | None = None,
+) -> datasets.Dataset:
+    """Reviews as `input_ids`, `length` and, if they have labels, `labels`.
+
+    Memory-mapped, and cached by content.
+    """
+    dataset = datasets.concatenate_datasets(parts)
     # A copy as the tokenizer was trained: use of a tokenizer leaves truncation settings in it, and
     # what is cached should depend on its words alone.
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
@@ -265,31 +391,42 @@ def _tokenize(
         # Without offsets, which nobody needs here: 1.4 times faster than calling the tokenizer.
         encodings = backend.encode_batch_fast(batch["text"])
         token_ids = [encoding.ids[:max_length] for encoding in encodings]
-        return {
+        columns: dict[str, list[Any]] = {
             "input_ids": token_ids,
             "length": [len(ids) for ids in token_ids],
-            "labels": batch["label"],
         }
+        if "label" in batch:
+            columns["labels"] = batch["label"]
+        return columns
 
+    features = {
+        "input_ids": datasets.List(datasets.Value("int32")),
+        "length": datasets.Value("int32"),
+    }
+    if "label" in dataset.column_names:
+        features["labels"] = dataset.features["label"]
     return dataset.map(
         tokenize,
         batched=True,
-        remove_columns=["text", "label"],
-        features=datasets.Features(
-            {
-                "input_ids": datasets.List(datasets.Value("int32")),
-                "length": datasets.Value("int32"),
-                "labels": dataset.features["label"],
-            }
-        ),
+        remove_columns=dataset.column_names,
+        features=datasets.Features(features),
         new_fingerprint=Hasher.hash([dataset._fingerprint, backend.to_str(), max_length]),
         desc="tokenizing",
+    )
+
+
+def _config(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> SentimentLSTMConfig:
+    return SentimentLSTMConfig(
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        **dataclasses.asdict(recipe.model),
     )
 
 
 def _trainer(
     recipe: Recipe,
     tokenizer: PreTrainedTokenizerFast,
+    model: PreTrainedModel,
     train_tokens: datasets.Dataset,
     validation_tokens: datasets.Dataset,
 ) -> SentimentTrainer:
@@ -304,22 +441,61 @@ def _trainer(
         # At least twice an epoch, where the recipe's rhythm is made for more reviews.
         arguments.eval_steps = max(1, min(int(arguments.eval_steps), steps_per_epoch // 2))
         arguments.save_steps = arguments.eval_steps
-    set_seed(arguments.seed)
-    config = SentimentLSTMConfig(
-        vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        **dataclasses.asdict(recipe.model),
-    )
+    if arguments.init_from is not None:
+        _start_from(arguments.init_from, model, tokenizer)
     patience = arguments.early_stopping_patience
-    return SentimentTrainer(
-        model=SentimentLSTMForSequenceClassification(config),
+    trainer = SentimentTrainer(
+        model=model,
         args=arguments,
         train_dataset=train_tokens,
         eval_dataset=validation_tokens.select(np.argsort(validation_tokens["length"])),
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
-        compute_metrics=compute_metrics,
+        compute_metrics=compute_metrics if "labels" in train_tokens.column_names else None,
         callbacks=[Clock(), *([] if patience is None else [EarlyStoppingCallback(patience)])],
+    )
+    trainer.add_callback(AverageWeights(trainer))
+    return trainer
+
+
+_EMBEDDINGS = "embeddings.weight"
+
+
+@torch.no_grad()
+def _start_from(folder: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Copy what a model folder has learned, each word's vector to the same word.
+
+    Raises:
+        RecipeError: If it is no model folder, or a weight has another shape.
+    """
+    try:
+        weights = load_file(Path(folder, "model.safetensors"))
+        words = PreTrainedTokenizerFast.from_pretrained(folder).get_vocab()
+    except (OSError, SafetensorError, ValueError) as error:
+        raise RecipeError(f"init_from: {folder} is no model folder ({error})") from error
+    theirs = {name.removeprefix("model."): weight for name, weight in weights.items()}
+    ours = {name.removeprefix("model."): weight for name, weight in model.named_parameters()}
+    shared = [name for name in ours if name in theirs]
+    for name in shared:
+        shapes = [tuple(weights[name].shape) for weights in (ours, theirs)]
+        same = shapes[0][1:] == shapes[1][1:] if name == _EMBEDDINGS else shapes[0] == shapes[1]
+        if not same:
+            raise RecipeError(
+                f"init_from: {name} is {shapes[1]} in {folder} and {shapes[0]} in the recipe"
+            )
+        if name != _EMBEDDINGS:
+            ours[name].copy_(theirs[name])
+    known = [(index, words[word]) for word, index in tokenizer.get_vocab().items() if word in words]
+    if _EMBEDDINGS in shared:
+        to, of = torch.tensor(known).T
+        ours[_EMBEDDINGS][to] = theirs[_EMBEDDINGS][of].to(ours[_EMBEDDINGS])
+    logger.warning(
+        "starts from %s: %d of %d words, %d of %d weights",
+        folder,
+        len(known),
+        len(tokenizer),
+        len(shared),
+        len(ours),
     )
 
 
@@ -352,9 +528,33 @@ def _results(recipe: Recipe, state: TrainerState, model: PreTrainedModel) -> dic
     }
 
 
+def _measure(
+    recipe: Recipe,
+    model: SentimentLSTMForSequenceClassification,
+    tokenizer: PreTrainedTokenizerFast,
+    reviews: _Reviews,
+) -> dict[str, Any]:
+    """Fit the temperature if the recipe says so; the metrics of each part in view of it."""
+    validation = reviews["validation"].values()
+    if recipe.training.calibrate:
+        labels = np.concatenate([dataset["label"][:] for dataset in validation])
+        probabilities = np.stack(
+            list(predict_probabilities(model.eval(), tokenizer, _texts(validation)))
+        )
+        model.config.temperature = fit_temperature(probabilities, labels)
+    return {
+        f"{split}/{source}": evaluate(model, tokenizer, dataset)
+        for split in ("validation", "test")
+        for source, dataset in reviews[split].items()
+    }
+
+
 def _finish(folder: Path, model: PreTrainedModel, results: dict[str, Any]) -> None:
     """Write the model, the picture and, last of all, the results that mark the run as finished."""
-    model.save_pretrained(folder)
+    if isinstance(model, SentimentLSTMForPreTraining):
+        model.model.save_pretrained(folder)  # the rest has served
+    else:
+        model.save_pretrained(folder)
     _draw_learning_curves(results["training"]["log"], folder / CURVES_FILE)
     _write_json(folder / RESULTS_FILE, results)
     for checkpoint in folder.glob("checkpoint-*"):
@@ -378,6 +578,8 @@ def _draw_learning_curves(log: list[dict[str, float]], path: Path) -> None:
         (accuracies, "eval_accuracy", "validation"),
     ]:
         points = [(entry["step"], entry[key]) for entry in log if key in entry]
+        if not points:
+            continue
         axes.plot(*zip(*points, strict=True), marker=".", label=label)
     losses.set(xlabel="step", ylabel="loss (nats)")
     accuracies.set(xlabel="step", ylabel="accuracy")

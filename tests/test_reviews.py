@@ -16,7 +16,14 @@ import datasets
 import pytest
 
 from sentiment_lstm import reviews
-from sentiment_lstm.reviews import LABEL_NAMES, ReviewError, load_reviews, parse_source, read_texts
+from sentiment_lstm.reviews import (
+    LABEL_NAMES,
+    ReviewError,
+    load_reviews,
+    load_texts,
+    parse_source,
+    read_texts,
+)
 
 # Texts that a careless reader would cut, join, split or change.
 TEXTS = [
@@ -663,3 +670,26 @@ def test_unreadable_texts_are_named(
 ) -> None:
     with pytest.raises(ReviewError, match=message):
         list(read_texts(write(tmp_path / name, content)))
+
+
+# --- texts without labels ------------------------------------------------------------------------
+
+
+def test_texts_are_a_dataset_of_one_column(tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_text("One lamp.\n\n__label__2 Two lamps.\n", encoding="utf-8")
+    texts = load_texts(path, cache_dir=tmp_path)
+    assert texts.column_names == ["text"]
+    assert texts["text"][:] == ["One lamp.", "", "Two lamps."] == list(read_texts(path))
+    # Read once for each content, whatever its name.
+    again = load_texts(path.rename(tmp_path / "other.txt"), cache_dir=tmp_path)
+    assert again._fingerprint == texts._fingerprint
+    (tmp_path / "other.txt").write_text("One.\n", encoding="utf-8")
+    assert load_texts(tmp_path / "other.txt", cache_dir=tmp_path)["text"][:] == ["One."]
+
+
+def test_a_file_without_texts_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_text("")
+    with pytest.raises(ReviewError, match=r"texts\.txt: there are no texts"):
+        load_texts(path, cache_dir=tmp_path)

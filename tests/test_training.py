@@ -44,6 +44,7 @@ def write_recipe(review_file: Path, tmp_path: Path) -> WriteRecipe:
             "logging_steps": 1,
             "disable_tqdm": True,
             "bf16": False,
+            "calibrate": False,
             "use_cpu": True,
         }
         path = tmp_path / "recipe.yaml"
@@ -226,12 +227,6 @@ def test_when_validation_comes(
     assert steps == expected
 
 
-def reviews_text(reviews: Any) -> str:
-    """The first text."""
-    text: str = next(iter(reviews.values()))[0]["text"]
-    return text
-
-
 class _Stop(TrainerCallback):
     """Ends the process, as it were, at a step."""
 
@@ -329,13 +324,13 @@ def test_validation_is_not_tokenised_twice(write_recipe: WriteRecipe) -> None:
     """What is cached depends on the words of a tokenizer, not on its use in between."""
     recipe = read_recipe(write_recipe())
     tokenizer = train_tokenizer(["a lamp", "a lamp"])
-    reviews = training._load(recipe.reviews)["validation"]
+    reviews = list(training._load(recipe.reviews)["validation"].values())
     first = training._tokenize(reviews, tokenizer, 5)
     tokenizer("a lamp", truncation=True, max_length=3, padding="max_length")
     second = training._tokenize(reviews, tokenizer, 5)
     assert first._fingerprint == second._fingerprint
     assert max(first["length"]) == 5
-    assert first[0]["input_ids"] == tokenizer(reviews_text(reviews))["input_ids"][:5]
+    assert first[0]["input_ids"] == tokenizer(reviews[0][0]["text"])["input_ids"][:5]
 
 
 def test_a_folder_of_something_else_is_left_alone(
