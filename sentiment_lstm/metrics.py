@@ -141,7 +141,7 @@ def score(probabilities: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
     reviews, classes = probabilities.shape
     predicted = probabilities.argmax(axis=1)
     right = int((predicted == labels).sum())
-    interval = binomtest(right, reviews).proportion_ci(confidence_level=0.95, method="wilson")
+    low, high = accuracy_interval(right, reviews)
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels,
         predicted,
@@ -154,8 +154,8 @@ def score(probabilities: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
     curve = _curve(probabilities, labels)
     return {
         "accuracy": right / reviews,
-        "accuracy_low": float(interval.low),
-        "accuracy_high": float(interval.high),
+        "accuracy_low": low,
+        "accuracy_high": high,
         "f1": float(f1[of_interest].mean()),
         "precision": float(precision[of_interest].mean()),
         "recall": float(recall[of_interest].mean()),
@@ -164,6 +164,12 @@ def score(probabilities: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
         "expected_calibration_error": _calibration_error(curve),
         "confusion_matrix": confusion_matrix(labels, predicted, labels=range(classes)).tolist(),
     }
+
+
+def accuracy_interval(right: int, reviews: int) -> tuple[float, float]:
+    """Return the lower and the upper end of the 95 % Wilson interval of `right / reviews`."""
+    interval = binomtest(right, reviews).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def compute_metrics(eval_prediction: EvalPrediction) -> dict[str, float]:

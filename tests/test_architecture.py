@@ -38,6 +38,7 @@ ALLOWED = {
     "modeling_sentiment_lstm": {"configuration_sentiment_lstm"},
     "configuration_sentiment_lstm": set(),
     "metrics": set(),
+    "slices": {"metrics"},
     "reviews": set(),
     "tokenization": set(),
 }
