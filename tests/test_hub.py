@@ -27,6 +27,7 @@ from transformers import (
 from sentiment_lstm import hub as hub_module
 from sentiment_lstm import training
 from sentiment_lstm.hub import HubError, Push, check_folder, push
+from sentiment_lstm.peers import Peer, write_peers
 
 ID = "tester/model"
 CODE = {"configuration_sentiment_lstm.py", "modeling_sentiment_lstm.py"}
@@ -35,6 +36,7 @@ SENT = CODE | {
     "config.json",
     "learning_curves.png",
     "model.safetensors",
+    "peers.json",
     "recipe.yaml",
     "results.json",
     "tokenizer.json",
@@ -81,6 +83,16 @@ def folder(model_folder: Path) -> Path:
     (model_folder / "results.json").write_text(json.dumps(results))
     (model_folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     (model_folder / "learning_curves.png").write_bytes(b"\x89PNG\0")
+    peer = Peer(
+        name="Bag of Marbles",
+        description="counts marbles",
+        parameters=9,
+        trained_on="the same reviews",
+        train_seconds=0.5,
+        command=f"python scripts/marbles.py {source}",
+        metrics={f"validation/{source}": metrics(0.5)},
+    )
+    write_peers([peer], model_folder / "peers.json")
     for name in KEPT_AT_HOME:
         path = model_folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,13 +134,14 @@ def test_push_and_pull(hub: FakeHub, api: HfApi, folder: Path, tmp_path: Path) -
     assert tree(folder) == before, "the folder has changed"
 
     pulled = Path(snapshot_download(ID, cache_dir=tmp_path / "cache"))
-    made = {"README.md", "results.json", "recipe.yaml"}
+    made = {"README.md", "peers.json", "results.json", "recipe.yaml"}
     for name in SENT - made:
         assert (pulled / name).read_bytes() == before[name], name
     assert answers(pulled) == answers(folder)
     card = ModelCard.load(pulled / "README.md")
     assert card.data.pipeline_tag == "text-classification"
     assert "(learning_curves.png)" in card.text
+    assert "| Bag of Marbles |" in card.text
 
 
 def test_nothing_of_this_machine_is_sent(hub: FakeHub, api: HfApi, folder: Path) -> None:
@@ -143,6 +156,9 @@ def test_nothing_of_this_machine_is_sent(hub: FakeHub, api: HfApi, folder: Path)
         "validation": ["reviews.ft.txt"],
     }
     assert list(json.loads(files["results.json"])["metrics"]) == ["validation/reviews.ft.txt"]
+    (peer,) = json.loads(files["peers.json"])
+    assert list(peer["metrics"]) == ["validation/reviews.ft.txt"]
+    assert peer["command"] == "python scripts/marbles.py reviews.ft.txt"
 
 
 def test_second_push_sends_what_changed_and_nothing_if_nothing_did(
@@ -400,6 +416,7 @@ def spoil_weights(folder: Path) -> None:
         (lambda folder: (folder / "config.json").write_text("{"), "config.json: not a config"),
         (lambda folder: (folder / "results.json").write_text('{"recipe": {}}'), "lack metrics"),
         (lambda folder: (folder / "recipe.yaml").write_text("["), "while parsing"),
+        (lambda folder: (folder / "peers.json").write_text("{}"), "peers.json: peers are a list"),
         (truncate, "does not load: "),
         (drop_weight, "weights and config do not fit each other: missing keys"),
         (spoil_weights, "its weights are damaged"),
