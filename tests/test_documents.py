@@ -26,7 +26,7 @@ from fake_hub import FakeHub
 from test_hub import WITHOUT_PACKAGE
 
 from sentiment_lstm.cli import main
-from sentiment_lstm.training import read_recipe
+from sentiment_lstm.recipes import read_recipe
 
 ROOT = Path(__file__).parents[1]
 ID = "tester/model"
