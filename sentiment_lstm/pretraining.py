@@ -16,9 +16,9 @@ from transformers.utils.generic import ModelOutput
 from .configuration_sentiment_lstm import SentimentLSTMConfig
 from .modeling_sentiment_lstm import SentimentLSTMModel, SentimentLSTMPreTrainedModel
 
-# Words that stand for all the wrong ones in the loss of one batch. The full softmax over 32,000
-# words takes most of the time of a training step and teaches little more.
-NEGATIVES = 2048
+# Words that stand for all the wrong ones in the loss of one batch. With 2,048 of them a step of the
+# recipe `pretrain` took 0.9 s on two cores, with 512 it takes 0.27 s; the full softmax has 32,000.
+NEGATIVES = 512
 
 
 @dataclass
@@ -106,10 +106,11 @@ class SentimentLSTMForPreTraining(SentimentLSTMPreTrainedModel):
         right = (queries * weight[targets]).sum(-1) + bias[targets]  # (N,)
         right = right - _expected_count(targets, self.config.vocab_size)
         offsets = bias[sampled] - _expected_count(sampled, self.config.vocab_size)
-        wrong = queries @ weight[sampled].T + offsets  # (N, S)
-        wrong = wrong.masked_fill(targets[:, None] == sampled, -torch.inf)
-        logits = torch.cat([right[:, None], wrong], dim=1).float()
-        return (logits.logsumexp(1) - logits[:, 0]).mean()
+        wrong = torch.addmm(offsets, queries, weight[sampled].T)  # (N, S)
+        wrong = wrong.masked_fill(targets[:, None] == sampled, -torch.inf).float()
+        right = right.float()
+        losses: torch.Tensor = torch.logaddexp(wrong.logsumexp(1), right) - right  # (N,)
+        return losses.mean()
 
 
 def _sample(vocab_size: int, device: torch.device) -> torch.Tensor:

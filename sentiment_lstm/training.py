@@ -338,9 +338,7 @@ def _training_tokens(
         return _tokenize([part.select_columns("text") for part in parts], tokenizer, max_length)
     if arguments.soft_labels is None:
         if arguments.unlabelled:
-            raise RecipeError(
-                "texts without labels (`unlabelled`) need `soft_labels` to learn from"
-            )
+            raise RecipeError("`unlabelled` texts need `soft_labels` to learn from")
         return _tokenize(parts, tokenizer, max_length)
     soften = _Softener(arguments.soft_labels, arguments.soft_label_weight)
     return _tokenize([soften(part) for part in parts], tokenizer, max_length)

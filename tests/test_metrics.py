@@ -10,7 +10,13 @@ import sklearn.metrics
 from numpy.typing import NDArray
 from transformers import EvalPrediction
 
-from sentiment_lstm.metrics import SentimentMetrics, compute_metrics, reliability_curve, score
+from sentiment_lstm.metrics import (
+    SentimentMetrics,
+    compute_metrics,
+    fit_temperature,
+    reliability_curve,
+    score,
+)
 
 Arrays = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -245,3 +251,13 @@ def test_bad_logits_are_no_probabilities() -> None:
     logits = np.array([[0.0, np.nan]])
     with pytest.raises(ValueError, match="NaN"):
         compute_metrics(EvalPrediction(predictions=logits, label_ids=np.array([0])))
+
+
+def test_the_temperature_undoes_overconfidence() -> None:
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 2, 20_000)
+    labels = (rng.random(20_000) < 1 / (1 + np.exp(-logits))).astype(int)
+    for factor in (0.5, 1.0, 3.0):
+        positive = 1 / (1 + np.exp(-factor * logits))
+        probabilities = np.stack([1 - positive, positive], axis=1)
+        assert fit_temperature(probabilities, labels) == pytest.approx(factor, rel=0.05)

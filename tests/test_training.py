@@ -7,19 +7,27 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from transformers import TrainerCallback, pipeline
+from transformers import AutoModel, TrainerCallback, pipeline
 
-from sentiment_lstm import recipes, training
+from sentiment_lstm import SentimentLSTMForSequenceClassification, recipes, training
 from sentiment_lstm.inference import load
 from sentiment_lstm.recipes import RecipeError, read_recipe
 from sentiment_lstm.reviews import load_reviews
+from sentiment_lstm.soft_labels import (
+    SoftLabelError,
+    read_soft_labels,
+    text_key,
+    write_soft_labels,
+)
 from sentiment_lstm.tokenization import train_tokenizer
-from sentiment_lstm.trainer import Clock, LengthGroupedBatches, SentimentTrainer
-from sentiment_lstm.training import train
+from sentiment_lstm.trainer import Clock, LengthGroupedBatches, SentimentTrainer, _worst
+from sentiment_lstm.training import pretrain, train
 
 RECIPES = Path(__file__).parent.parent / "scripts" / "recipes"
 
@@ -242,14 +250,26 @@ class _Stop(TrainerCallback):
             raise KeyboardInterrupt
 
 
+# Kinds of runs whose interruption must change nothing.
+RESUMED: dict[str, dict[str, Any]] = {
+    "group_by_length": {"train_sampling_strategy": "group_by_length"},
+    "random": {"train_sampling_strategy": "random"},
+    "average": {"average_decay": 0.8},
+    "adversarial": {"adversarial_epsilon": 1.0, "word_dropout": 0.2, "weight_dropout": 0.2},
+}
+
+
 # 12 steps an epoch, a checkpoint every third: the run resumes in the middle of the first epoch,
 # at the end of it, and in the middle of the second.
-@pytest.mark.parametrize("stop", [4, 13, 17])
-@pytest.mark.parametrize("strategy", ["group_by_length", "random"])
+@pytest.mark.parametrize(
+    ("kind", "stop"),
+    [(kind, stop) for kind in ("group_by_length", "random") for stop in (4, 13, 17)]
+    + [("average", 17), ("adversarial", 17)],
+)
 def test_resuming_equals_not_stopping(
-    stop: int, strategy: str, write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
+    kind: str, stop: int, write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_recipe(train_sampling_strategy=strategy, seed=9)
+    path = write_recipe(seed=9, **RESUMED[kind])
     folder = train(read_recipe(path))
     expected = load_file(folder / "model.safetensors")
     log = json.loads((folder / "results.json").read_text())["training"]["log"]
@@ -388,3 +408,185 @@ def test_length_grouped_batches() -> None:
     means = [sum(batch) / 8 for batch in grouped]
     rising = sum(a < b for a, b in pairwise(means)) / len(means)
     assert 0.35 < rising < 0.65, "and come in random order"
+
+
+# --- levers --------------------------------------------------------------------------------------
+
+
+def results_of(folder: Path) -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return results
+
+
+def test_the_average_of_the_weights_is_validated_and_kept(
+    write_recipe: WriteRecipe, tmp_path: Path
+) -> None:
+    """The first step of a long average is the start, so nothing is learned but what it lets in."""
+    plain = train(read_recipe(write_recipe(num_train_epochs=1)))
+    path = write_recipe(num_train_epochs=1, average_decay=0.9, output_dir=str(tmp_path / "other"))
+    averaged = train(read_recipe(path))
+    losses = [
+        [entry["loss"] for entry in results_of(folder)["training"]["log"] if "loss" in entry]
+        for folder in (plain, averaged)
+    ]
+    assert losses[0] == losses[1], "training itself is the same"
+    log = results_of(averaged)["training"]["log"]
+    best = min((entry for entry in log if "eval_loss" in entry), key=lambda e: e["eval_loss"])
+    assert best["eval_loss"] != results_of(plain)["training"]["best_validation_loss"]
+    parts = results_of(averaged)["metrics"].values()
+    loss = sum(part["loss"] * part["reviews"] for part in parts) / 12
+    assert loss == pytest.approx(best["eval_loss"], rel=1e-4)
+
+
+def test_an_average_decay_of_one_is_refused(write_recipe: WriteRecipe) -> None:
+    with pytest.raises(RecipeError, match="`average_decay` must be between 0 and 1"):
+        read_recipe(write_recipe(average_decay=1.0))
+
+
+def test_the_adversarial_step_raises_the_loss(
+    make_model: Callable[..., SentimentLSTMForSequenceClassification],
+) -> None:
+    model = make_model()
+    ids, mask = torch.randint(2, 50, (4, 9)), torch.ones(4, 9, dtype=torch.int64)
+    mask[2:, 5:] = 0
+    labels = torch.tensor([0, 1, 0, 1])
+    words = model.get_input_embeddings()(ids)
+
+    def losses(vectors: torch.Tensor) -> torch.Tensor:
+        logits = model(inputs_embeds=vectors, attention_mask=mask).logits
+        return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+    before = losses(words)
+    step = _worst(before.mean(), words, mask, 0.5)
+    assert (losses(words + step) > before).all()
+    assert (losses(words - step) < before).all()
+    assert (step[2:, 5:] == 0).all(), "padding stays where it is"
+    length = (words * mask.unsqueeze(-1)).norm(dim=-1).sum() / mask.sum()
+    torch.testing.assert_close(step.norm(dim=(1, 2)), 0.5 * length.detach().expand(4))
+
+
+def test_the_temperature_is_fitted_and_kept(
+    write_recipe: WriteRecipe, review_file: Path, tmp_path: Path
+) -> None:
+    # One label in four is wrong, so that nobody can be sure of anything.
+    lines = review_file.read_text(encoding="utf-8").splitlines(keepends=True)[:16]
+    wrong = [line.replace("__label__1", "__label__2") for line in lines[:8]]
+    validation = tmp_path / "validation.ft.txt"
+    validation.write_text("".join(wrong + lines[8:]), encoding="utf-8")
+    fields = {"validation": str(validation), "calibrate": True, "num_train_epochs": 3}
+    folder = train(read_recipe(write_recipe(**fields)))
+    model, tokenizer = load(folder)
+    assert 0.1 < model.config.temperature < 10
+    metrics = results_of(folder)["metrics"]
+
+    def loss() -> float:
+        parts = [load_reviews(part.split("/", 1)[1]) for part in metrics]
+        found = [training.evaluate(model, tokenizer, part)["loss"] * len(part) for part in parts]
+        return float(sum(found))
+
+    fitted = loss()
+    assert fitted == pytest.approx(sum(m["loss"] * m["reviews"] for m in metrics.values()))
+    temperature = model.config.temperature
+    for other in (1.0, temperature * 0.9, temperature * 1.1):
+        model.config.temperature = other
+        assert loss() > fitted
+
+
+def test_a_model_can_start_from_another(write_recipe: WriteRecipe, tmp_path: Path) -> None:
+    first = train(read_recipe(write_recipe(num_train_epochs=3)))
+    fields = {"init_from": str(first), "output_dir": str(tmp_path / "second")}
+    # No step moves anything: what comes out is what the run started from.
+    path = write_recipe(**fields, learning_rate=0.0, max_vocab_size=30)
+    second = train(read_recipe(path))
+    (model, tokenizer), (start, words) = load(second), load(first)
+    for name, weight in start.named_parameters():
+        if not name.endswith("embeddings.weight"):
+            assert torch.equal(weight, model.get_parameter(name)), name
+    ours, theirs = tokenizer.get_vocab(), words.get_vocab()
+    assert len(ours) == 30
+    for word, index in ours.items():
+        vectors = [m.get_parameter("model.embeddings.weight") for m in (model, start)]
+        assert torch.equal(vectors[0][index], vectors[1][theirs[word]])
+
+
+def test_weights_that_do_not_fit_are_named(write_recipe: WriteRecipe, tmp_path: Path) -> None:
+    first = train(read_recipe(write_recipe(num_train_epochs=1)))
+    fields = {"init_from": str(first), "output_dir": str(tmp_path / "second")}
+    with pytest.raises(
+        RecipeError, match=r"init_from: layers\.0.* is \(32, 12\) in .* and \(40, 12"
+    ):
+        train(read_recipe(write_recipe(**fields, hidden_size=20)))
+    with pytest.raises(RecipeError, match="init_from: there is no file"):
+        train(read_recipe(write_recipe(**fields | {"init_from": "nowhere"})))
+
+
+def test_pretraining_teaches_words_and_a_classifier_starts_from_it(
+    write_recipe: WriteRecipe, tmp_path: Path
+) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("The lamp from the shop was a joy.\n" * 20, encoding="utf-8")
+    lm = {"unlabelled": str(texts), "output_dir": str(tmp_path / "lm"), "num_train_epochs": 12}
+    folder = pretrain(read_recipe(write_recipe(**lm)))
+    log = [e["eval_loss"] for e in results_of(folder)["training"]["log"] if "eval_loss" in e]
+    assert log[-1] < log[0] - 1, "words are foreseen better than at the start"
+    assert results_of(folder)["reviews"]["unlabelled"][str(texts)]["reviews"] == 20
+    path = write_recipe(init_from=str(folder), learning_rate=0.0, num_train_epochs=1)
+    model, _ = load(train(read_recipe(path)))
+    backbone = AutoModel.from_pretrained(folder)
+    for name, weight in backbone.named_parameters():
+        if name != "embeddings.weight":
+            assert torch.equal(weight, model.model.get_parameter(name)), name
+
+
+# --- soft labels ---------------------------------------------------------------------------------
+
+
+def test_soft_labels_take_the_place_of_labels(
+    write_recipe: WriteRecipe, reviews: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    """A teacher that says the opposite of every label is believed, if it has all the weight."""
+    texts = tmp_path / "texts.txt"
+    texts.write_text("A lamp.\n", encoding="utf-8")
+    path = tmp_path / "soft.parquet"
+    write_soft_labels(path, [text for text, _ in reviews], [1.0 - label for _, label in reviews])
+    # The last checkpoint and not the best, which is the one that has learned the least.
+    fields = {
+        "soft_labels": str(path),
+        "num_train_epochs": 15,
+        "load_best_model_at_end": False,
+    }
+    folder = train(read_recipe(write_recipe(**fields, soft_label_weight=1.0)))
+    assert all(part["accuracy"] == 0.0 for part in results_of(folder)["metrics"].values())
+    # With no weight it is as if there were none.
+    (tmp_path / "run").rename(tmp_path / "other")
+    folder = train(read_recipe(write_recipe(**fields, soft_label_weight=0.0)))
+    assert all(part["accuracy"] == 1.0 for part in results_of(folder)["metrics"].values())
+    (tmp_path / "run").rename(tmp_path / "third")
+    with pytest.raises(
+        SoftLabelError, match=r"soft\.parquet: lacks texts of the recipe.*'A lamp\.'"
+    ):
+        train(read_recipe(write_recipe(**fields, unlabelled=str(texts))))
+
+
+def test_texts_without_labels_need_soft_ones(write_recipe: WriteRecipe, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("A lamp.\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="`unlabelled` texts need `soft_labels`"):
+        train(read_recipe(write_recipe(unlabelled=str(texts))))
+
+
+def test_soft_labels_are_found_by_content(tmp_path: Path) -> None:
+    path = tmp_path / "soft.parquet"
+    write_soft_labels(path, ["A lamp.", "", "A \udcff lamp."], [0.25, 0.5, 1.0])
+    found = read_soft_labels(path)
+    assert [found[text_key(text)] for text in ("", "A lamp.", "A \udcff lamp.")] == [0.5, 0.25, 1.0]
+    assert b"lamp" not in path.read_bytes()
+    pq.write_table(pa.table({"key": [1], "probability": [1.5]}), path)
+    with pytest.raises(SoftLabelError, match="must be from 0 to 1"):
+        read_soft_labels(path)
+    pq.write_table(pa.table({"text": ["x"]}), path)
+    with pytest.raises(SoftLabelError, match="no soft labels"):
+        read_soft_labels(path)
+    path.write_text("no parquet")
+    with pytest.raises(SoftLabelError, match="no soft labels"):
+        read_soft_labels(path)
