@@ -41,7 +41,7 @@ class SentimentLSTMConfig(PreTrainedConfig):
             and padded on the left to just that many, and the padding is read like words.
         single_logit (`bool`, defaults to `False`): Learn one logit `z` and read it as the two
             logits `(0, z)`: the softmax of these is the tutorial's sigmoid, and their cross
-            entropy its binary cross entropy. Needs two labels.
+            entropy its binary cross entropy. Needs two labels of which one is right.
         embedding_dropout (`float`, defaults to 0.3): Probability of zeroing a number of a word
             vector.
         hidden_dropout (`float`, defaults to 0.3): The same between stacked layers.
@@ -74,6 +74,9 @@ class SentimentLSTMConfig(PreTrainedConfig):
 
     model_type = "sentiment_lstm"
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["state", "hidden_states"]
+    # A review has neither; transformers looks them up when it warns of padding without a mask.
+    bos_token_id: ClassVar[None] = None
+    eos_token_id: ClassVar[None] = None
 
     vocab_size: int = 32_000
     embedding_size: int = 128
@@ -108,6 +111,25 @@ class SentimentLSTMConfig(PreTrainedConfig):
             if not key.startswith("_"):
                 logger.warning("%s has no field `%s`: misspelled?", type(self).__name__, key)
         self.validate_architecture()
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Make a config from what `config.json` says and the fields that override it.
+
+        `from_pretrained` comes here. Where only one of `id2label` and `label2id` is overridden,
+        the other one follows.
+
+        Args:
+            config_dict: The content of `config.json`.
+            **kwargs: Fields that take precedence.
+
+        Returns:
+            The config, and with `return_unused_kwargs=True` also the arguments that are no fields.
+        """
+        names = {key: kwargs.pop(key, None) for key in ("id2label", "label2id")}
+        if any(names.values()):
+            config_dict = config_dict | names
+        return super().from_dict(config_dict, **kwargs)
 
     @classmethod
     def tutorial(cls, **kwargs: Any) -> "SentimentLSTMConfig":
@@ -188,6 +210,11 @@ class SentimentLSTMConfig(PreTrainedConfig):
         )
         if self.single_logit:
             self._require("single_logit", self.num_labels == 2, "false unless there are two labels")
+            self._require(
+                "problem_type",
+                self.problem_type in (None, "single_label_classification"),
+                "single_label_classification with `single_logit`",
+            )
         if self.id2label is not None:
             self._require(
                 "id2label",

@@ -26,7 +26,7 @@ CHUNK_SIZE = 4096
 BATCH_TOKENS = 16_384
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # an array has no single answer to whether it is equal
 class Prediction:
     """What the model says of one text.
 

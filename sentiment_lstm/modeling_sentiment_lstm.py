@@ -37,6 +37,8 @@ from .configuration_sentiment_lstm import SentimentLSTMConfig
 
 # What is known of the text read so far, by name; every tensor has the batch dimension first.
 State = dict[str, torch.Tensor]
+# Where each token went, and which token came to each place: what `_move_padding_right` returns.
+_Moved = tuple[torch.Tensor, torch.Tensor]
 _Output = TypeVar("_Output", bound=ModelOutput)
 
 
@@ -117,6 +119,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
 
     def __init__(self, config: SentimentLSTMConfig) -> None:
         super().__init__(config)
+        config.validate_architecture()  # once more: fields may have been set since it was made
         padding_idx = config.pad_token_id if config.pad_to_length is None else None
         self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx)
         self.word_dropout = SentimentLSTMDropout(config.word_dropout, shared=-1)
@@ -164,13 +167,16 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
             output_hidden_states = self.config.output_hidden_states
         words = self._checked(input_ids, attention_mask, inputs_embeds, state, use_cache)
         length = words.shape[1]
-        words, mask, position = self._arranged(words, _word_mask(words, attention_mask))
-        hidden = words if inputs_embeds is not None else self.embeddings(words)  # (B, T, E)
+        words, mask, moved = self._arranged(words, _word_mask(words, attention_mask))
+        if inputs_embeds is None:
+            hidden = self.embeddings(words)  # (B, T, E)
+        else:  # not multiplied by the mask: padding may hold NaN
+            hidden = words.masked_fill(~mask.unsqueeze(-1), 0.0)
         hidden = self.embedding_dropout(self.word_dropout(hidden))
         lengths = mask.sum(1)  # (B,)
-        if output_hidden_states:  # on the way and not beside it, so that it has a gradient
-            hidden = hidden * mask.unsqueeze(-1)
-        all_states = [hidden]
+        all_states: list[torch.Tensor] = []
+        if output_hidden_states:
+            hidden = _recorded(hidden * mask.unsqueeze(-1), moved, all_states)
         cells: list[State] = []
         for index, layer in enumerate(self.layers):
             if index > 0:
@@ -178,12 +184,13 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
             before = None if state is None else {name: state[name][:, index] for name in _CELLS}
             hidden, cell = layer(hidden, lengths, before, use_cache)
             hidden = hidden * mask.unsqueeze(-1)  # (B, T, H), zero at padding
-            all_states.append(hidden)
+            if output_hidden_states:
+                hidden = _recorded(hidden, moved, all_states)
             cells.append(cell)
+        if not output_hidden_states:
+            _recorded(hidden, moved, all_states)
         pooled, seen = self.pooler(hidden, mask, lengths, state)  # (B, P * H)
 
-        if position is not None:  # back to where the words stood in the input
-            all_states = [_take(states, position) for states in all_states]
         if length == 0 and self.config.pad_to_length is None:
             all_states = [states[:, :0] for states in all_states]
         if use_cache:
@@ -216,10 +223,22 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
                 "(`bidirectional=False`, `pad_to_length=None`); pass the whole text at once, "
                 "without `state` and `use_cache`"
             )
-        if inputs_embeds is not None and input_ids is None:
-            return inputs_embeds
-        if input_ids is None or inputs_embeds is not None:
+        if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("pass either `input_ids` or `inputs_embeds`")
+        if inputs_embeds is not None:
+            size = self.config.embedding_size
+            if inputs_embeds.dim() != 3 or inputs_embeds.shape[2] != size:
+                raise ValueError(
+                    f"`inputs_embeds` is {tuple(inputs_embeds.shape)}, and must be "
+                    f"(batch, sequence, {size})"
+                )
+            return inputs_embeds
+        assert input_ids is not None
+        if input_ids.dim() != 2:
+            raise ValueError(
+                f"`input_ids` is {tuple(input_ids.shape)}, and must be (batch, sequence): one "
+                "review alone is a batch of one, `input_ids[None]`"
+            )
         if self.config.pad_to_length is None and input_ids.shape[1] > 0:
             self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
         # Tokenizers return an empty text as floats, and the pipeline then its whole batch.
@@ -227,12 +246,12 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
 
     def _arranged(
         self, words: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    ) -> tuple[torch.Tensor, torch.Tensor, _Moved | None]:
         """Put the padding where the layers want it.
 
         Returns:
-            The ids or word vectors and their mask, and, if tokens were moved, the new position
-            of each.
+            The ids or word vectors and their mask, and, if tokens were moved, what
+            `_move_padding_right` says of it.
         """
         if words.shape[1] == 0:  # the LSTM needs a step: one of padding
             shape = (words.shape[0], 1, *words.shape[2:])
@@ -242,7 +261,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         if _is_right_padded(mask):
             return words, mask, None
         position, order = _move_padding_right(mask)
-        return _take(words, order), _take(mask, order), position
+        return _take(words, order), _take(mask, order), (position, order)
 
     def _pad_like_the_tutorial(
         self, words: torch.Tensor, mask: torch.Tensor, size: int
@@ -332,6 +351,8 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
             logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)  # (B, 2)
         loss = None
         if labels is not None:
+            if self.config.single_logit and labels.is_floating_point():
+                raise ValueError("with `single_logit` the labels are classes: pass integers")
             loss = self.loss_function(labels, logits, self.config)
         output = SentimentLSTMClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, state=outputs.state
@@ -485,7 +506,7 @@ class SentimentLSTMPooler(nn.Module):
     def _mean(
         self, hidden: torch.Tensor, mask: torch.Tensor, lengths: torch.Tensor, before: State | None
     ) -> tuple[torch.Tensor, State]:
-        total = hidden.sum(1, dtype=torch.float32)  # (B, H)
+        total = hidden.sum(1, dtype=_at_least_fp32(hidden))  # (B, H)
         count = lengths.unsqueeze(-1)  # (B, 1)
         if before is not None:
             total, count = total + before["sum"], count + before["count"]
@@ -497,7 +518,8 @@ class SentimentLSTMPooler(nn.Module):
         assert self.attention is not None
         words = mask.unsqueeze(-1)  # (B, T, 1)
         lowest = torch.finfo(torch.float32).min
-        scores = (hidden @ self.attention).float().unsqueeze(-1).masked_fill(~words, lowest)
+        scores = (hidden @ self.attention).to(_at_least_fp32(hidden)).unsqueeze(-1)  # (B, T, 1)
+        scores = scores.masked_fill(~words, lowest)
         top = scores.amax(1)  # (B, 1)
         if before is not None:
             top = torch.maximum(top, before["attention_top"])
@@ -565,7 +587,7 @@ def _is_right_padded(mask: torch.Tensor) -> bool:
     return bool((mask[:, :-1] >= mask[:, 1:]).all())
 
 
-def _move_padding_right(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _move_padding_right(mask: torch.Tensor) -> _Moved:
     """Where each token goes, and which token comes there, when padding moves behind the words.
 
     Both are `(batch, sequence)` int64 and inverse to each other. (A stable sort of the mask, by
@@ -593,21 +615,40 @@ def _take(values: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
     return taken.view(*order.shape, *values.shape[2:])
 
 
+def _recorded(
+    hidden: torch.Tensor, moved: _Moved | None, record: list[torch.Tensor]
+) -> torch.Tensor:
+    """Note the states where their words stood in the input, and return what to go on with.
+
+    What is noted lies on the way to the result and not beside it, so that it has a gradient.
+    """
+    if moved is None:
+        record.append(hidden)
+        return hidden
+    position, order = moved
+    record.append(_take(hidden, position))
+    return _take(record[-1], order)
+
+
+def _at_least_fp32(values: torch.Tensor) -> torch.dtype:
+    """The dtype to add up in: a sum of many bf16 numbers would be rounded away."""
+    return torch.promote_types(values.dtype, torch.float32)
+
+
 def _run(lstm: nn.LSTM, inputs: torch.Tensor, weight_dropout: float = 0.0) -> torch.Tensor:
     """Run one direction from zero states: `(batch, sequence, units)`."""
-    fp32 = _lacks_kernel(inputs)
-    if fp32 or weight_dropout:
-        weights = _weights(lstm, fp32, weight_dropout)
-        run = functional_call(lstm, weights, (inputs.float() if fp32 else inputs,))
+    dtype = torch.float32 if _lacks_kernel(inputs) else inputs.dtype
+    if dtype != inputs.dtype or weight_dropout:
+        run = functional_call(lstm, _weights(lstm, dtype, weight_dropout), (inputs.to(dtype),))
     else:
         run = lstm(inputs)
     states: torch.Tensor = run[0]
     return states.to(inputs.dtype)
 
 
-def _weights(lstm: nn.LSTM, fp32: bool, weight_dropout: float) -> dict[str, torch.Tensor]:
-    """The weights of one direction, in fp32 if asked for, the recurrent ones thinned out."""
-    weights = {name: w.float() if fp32 else w for name, w in lstm.named_parameters()}
+def _weights(lstm: nn.LSTM, dtype: torch.dtype, weight_dropout: float) -> dict[str, torch.Tensor]:
+    """The weights of one direction in a dtype, the recurrent ones thinned out."""
+    weights = {name: weight.to(dtype) for name, weight in lstm.named_parameters()}
     if weight_dropout:
         name = "weight_hh_l0"
         weights[name] = nn.functional.dropout(weights[name], weight_dropout)
@@ -624,16 +665,17 @@ def _run_in_pieces(
     """Run one direction from given states to those after each review's last word.
 
     Packed, since only so the layer gives the cell state at the last word and not after padding;
-    in fp32, so that rounding does not pile up over the pieces.
+    in fp32 or more, so that rounding does not pile up over the pieces.
     """
+    dtype = _at_least_fp32(inputs)
     if cell is None:
-        zeros = inputs.new_zeros(inputs.shape[0], lstm.hidden_size, dtype=torch.float32)
+        zeros = inputs.new_zeros(inputs.shape[0], lstm.hidden_size, dtype=dtype)
         cell = dict.fromkeys(_CELLS, zeros)
-    before = tuple(cell[name].float().unsqueeze(0) for name in _CELLS)  # 2 x (1, B, units)
+    before = tuple(cell[name].to(dtype).unsqueeze(0) for name in _CELLS)  # 2 x (1, B, units)
     packed = nn.utils.rnn.pack_padded_sequence(
-        inputs.float(), lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
+        inputs.to(dtype), lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
     )
-    weights = _weights(lstm, fp32=True, weight_dropout=weight_dropout)
+    weights = _weights(lstm, dtype, weight_dropout)
     packed, after = functional_call(lstm, weights, (packed, before))
     states, _ = nn.utils.rnn.pad_packed_sequence(
         packed, batch_first=True, total_length=inputs.shape[1]

@@ -63,6 +63,9 @@ def test_an_error_names_the_field_and_the_value(field: str, value: Any) -> None:
 def test_fields_are_checked_in_view_of_each_other() -> None:
     with pytest.raises(ValueError, match="`single_logit` must be false"):
         make(single_logit=True, num_labels=3)
+    for problem_type in ("regression", "multi_label_classification"):
+        with pytest.raises(ValueError, match="`problem_type` must be single_label"):
+            make(single_logit=True, problem_type=problem_type)
     with pytest.raises(ValueError, match="`pad_token_id` must be"):
         SentimentLSTMConfig(pad_to_length=10, pad_token_id=None)
     with pytest.raises(ValueError, match="`label2id` must be the inverse"):
@@ -81,6 +84,38 @@ def test_label_names_follow_from_each_other() -> None:
         1: "LABEL_1",
         2: "LABEL_2",
     }
+
+
+@pytest.mark.parametrize("names", [{0: "bad", 1: "good"}, {0: "a", 1: "b", 2: "c"}])
+def test_label_names_given_to_from_pretrained_replace_those_of_the_folder(
+    names: dict[int, str], tmp_path: Path
+) -> None:
+    SentimentLSTMConfig().save_pretrained(tmp_path / "first")
+    ids = {name: index for index, name in names.items()}
+    as_in_json = {str(index): name for index, name in names.items()}
+    overrides: list[dict[str, Any]] = [
+        {"id2label": names},
+        {"id2label": as_in_json},
+        {"label2id": ids},
+        {"id2label": names, "label2id": ids, "num_labels": len(names)},
+    ]
+    for override in overrides:
+        config = AutoConfig.from_pretrained(tmp_path / "first", **override)
+        config.save_pretrained(tmp_path / "second")
+        for found in (config, AutoConfig.from_pretrained(tmp_path / "second")):
+            assert (found.id2label, found.label2id) == (names, ids)
+            assert found.num_labels == len(names)
+    _, unused = AutoConfig.from_pretrained(
+        tmp_path / "first", id2label=names, other=1, return_unused_kwargs=True
+    )
+    assert unused == {"other": 1}
+
+
+def test_the_number_of_labels_given_to_from_pretrained(tmp_path: Path) -> None:
+    SentimentLSTMConfig().save_pretrained(tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path, num_labels=3)
+    assert config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+    assert config.label2id == {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}
 
 
 def test_a_misspelled_field_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:

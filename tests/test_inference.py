@@ -92,6 +92,15 @@ def test_scores_of_every_kind_are_those_of_the_pipeline(
         assert ours == pytest.approx(scores, abs=1e-6)
 
 
+def test_predictions_can_be_told_apart(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    first, second = predict(model, tokenizer, ["Great!", "Great!"])
+    assert first == first
+    assert first != second
+    assert len({first, second}) == 2
+
+
 def test_texts_are_taken_as_they_are_needed(
     model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
 ) -> None:
