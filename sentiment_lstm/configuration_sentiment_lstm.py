@@ -1,5 +1,6 @@
 """Configuration of the LSTM sentiment classifier. This file travels to the Hub with the weights."""
 
+import dataclasses
 import logging
 from typing import Any, ClassVar
 
@@ -116,8 +117,9 @@ class SentimentLSTMConfig(PreTrainedConfig):
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """Make a config from what `config.json` says and the fields that override it.
 
-        `from_pretrained` comes here. Where only one of `id2label` and `label2id` is overridden,
-        the other one follows.
+        `from_pretrained` comes here. Unlike in transformers, which sets the overriding fields
+        afterwards, they are checked with the others, and where only one of `id2label` and
+        `label2id` is overridden the other one follows.
 
         Args:
             config_dict: The content of `config.json`.
@@ -126,10 +128,14 @@ class SentimentLSTMConfig(PreTrainedConfig):
         Returns:
             The config, and with `return_unused_kwargs=True` also the arguments that are no fields.
         """
-        names = {key: kwargs.pop(key, None) for key in ("id2label", "label2id")}
-        if any(names.values()):
-            config_dict = config_dict | names
-        return super().from_dict(config_dict, **kwargs)
+        given = {
+            item.name: kwargs.pop(item.name)
+            for item in dataclasses.fields(cls)
+            if item.name in kwargs and item.name != "dtype"  # may be "auto", which is not for us
+        }
+        if given.get("id2label") or given.get("label2id"):
+            given = {"id2label": None, "label2id": None} | given
+        return super().from_dict(config_dict | given, **kwargs)
 
     @classmethod
     def tutorial(cls, **kwargs: Any) -> "SentimentLSTMConfig":

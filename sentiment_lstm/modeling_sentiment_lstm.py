@@ -87,6 +87,20 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
     _input_embed_layer = "embeddings"
     _no_split_modules = ["SentimentLSTMLayer"]  # noqa: RUF012 - an instance variable upstream
 
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Save config and weights; see `PreTrainedModel.save_pretrained` for the arguments.
+
+        A folder is good for each of the classes, so that its config names them all, where
+        transformers names only the class that is saved: `AutoModel` would then not find the
+        backbone of a classifier whose code comes from the Hub.
+        """
+        classes = (SentimentLSTMModel, SentimentLSTMForSequenceClassification)
+        for cls in classes if self._auto_class is not None else ():
+            auto_map = getattr(self.config, "auto_map", None) or {}
+            name = f"{cls.__module__.split('.')[-1]}.{cls.__name__}"
+            self.config.auto_map = auto_map | {cls._auto_class: name}
+        super().save_pretrained(*args, **kwargs)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         # The functions of `init` leave alone what was loaded, parameter by parameter.

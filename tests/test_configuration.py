@@ -111,6 +111,17 @@ def test_label_names_given_to_from_pretrained_replace_those_of_the_folder(
     assert unused == {"other": 1}
 
 
+def test_fields_given_to_from_pretrained_are_checked(tmp_path: Path) -> None:
+    SentimentLSTMConfig.tutorial().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="`pad_to_length` must be"):
+        AutoConfig.from_pretrained(tmp_path, pad_to_length=0)
+    names = {0: "poor", 1: "fair", 2: "good"}
+    with pytest.raises(ValueError, match="`single_logit` must be false"):
+        AutoConfig.from_pretrained(tmp_path, id2label=names)
+    config = AutoConfig.from_pretrained(tmp_path, id2label=names, single_logit=False, dtype="auto")
+    assert (config.num_labels, config.pad_to_length) == (3, 200)
+
+
 def test_the_number_of_labels_given_to_from_pretrained(tmp_path: Path) -> None:
     SentimentLSTMConfig().save_pretrained(tmp_path)
     config = AutoConfig.from_pretrained(tmp_path, num_labels=3)

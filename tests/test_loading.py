@@ -1,0 +1,156 @@
+"""Every way to load a model folder or a Hub repository, with the package and without it."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_hub import FakeHub
+from test_hub import WITHOUT_PACKAGE
+from test_modeling import FACES, randomised
+from transformers import pipeline
+
+from sentiment_lstm import SentimentLSTMForSequenceClassification
+from sentiment_lstm.tokenization import TUTORIAL_FACE, train_tokenizer
+
+MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
+
+TEXTS = ["I love it, works well.", "Broke in a week: a waste of money.", "unheard-of"]
+
+# What both processes do. `options` is empty where the package is imported, else it says
+# `trust_remote_code=True`; `expected` are the answers for each repository and revision.
+LOAD = """
+import json, os, sys, torch
+from huggingface_hub import snapshot_download
+from transformers import (AutoConfig, AutoModel, AutoModelForSequenceClassification as Auto,
+                          AutoTokenizer, logging, pipeline)
+
+logging.set_verbosity_error()
+texts, expected = json.load(open("expected.json"))
+
+def check(model, repo, which="new", tolerance=1e-6, tokenizer=None, **more):
+    classify = pipeline("text-classification", model, tokenizer=tokenizer, **more)
+    for found, wanted in zip(classify(texts), expected[repo][which], strict=True):
+        assert found["label"] == wanted["label"], (repo, found, wanted)
+        assert abs(found["score"] - wanted["score"]) <= tolerance, (repo, found, wanted)
+
+for repo in expected:
+    folder = snapshot_download(repo)
+    for place in (repo, folder):
+        config = AutoConfig.from_pretrained(place, **options)
+        tokenizer = AutoTokenizer.from_pretrained(place, **options)
+        backbone = AutoModel.from_pretrained(place, **options)
+        model = Auto.from_pretrained(place, **options)
+        names = [type(each).__name__ for each in (config, backbone, model)]
+        assert names == ["SentimentLSTMConfig", "SentimentLSTMModel",
+                         "SentimentLSTMForSequenceClassification"], names
+        assert type(backbone).__module__.split(".")[0] == package
+        batch = tokenizer(texts, padding=True, return_tensors="pt")
+        with torch.no_grad():
+            pooled = backbone.eval()(**batch).pooler_output
+            assert torch.equal(model.classifier(pooled), model(**batch).logits[:, -len(
+                model.classifier.bias):])
+        check(place, repo, **options)
+
+    check(repo, repo, "old", revision="v1", **options)
+    old = Auto.from_pretrained(repo, revision="v1", **options)
+    check(old, repo, "old", tokenizer=tokenizer)
+
+    half = Auto.from_pretrained(repo, dtype=torch.bfloat16, **options)
+    assert half.dtype is torch.bfloat16
+    check(half, repo, tolerance=0.03, tokenizer=tokenizer)
+    check(Auto.from_pretrained(repo, device_map="auto", low_cpu_mem_usage=True, **options), repo,
+          tokenizer=tokenizer)
+
+    if not config.single_logit:
+        try:
+            Auto.from_pretrained(repo, num_labels=3, **options)
+        except RuntimeError as error:
+            assert "ignore_mismatched_sizes" in str(error)
+        else:
+            raise AssertionError("mismatched sizes were not noticed")
+    names = {0: "poor", 1: "fair", 2: "good"}
+    other = Auto.from_pretrained(repo, id2label=names, single_logit=False,
+                                 ignore_mismatched_sizes=True, **options)
+    assert other(**batch).logits.shape == (3, 3)
+    assert (other.config.id2label, other.config.label2id["good"]) == (names, 2)
+
+    # Saved once more, with its code, it loads once more.
+    again = f"again/{repo}"
+    model.save_pretrained(again)
+    tokenizer.save_pretrained(again)
+    code = {"configuration_sentiment_lstm.py", "modeling_sentiment_lstm.py"}
+    assert code <= set(os.listdir(again))
+    named = json.load(open(f"{again}/config.json"))["auto_map"]
+    assert not any("--" in name for name in named.values()), named  # none needs the repository
+    check(again, repo, **options)
+    AutoModel.from_pretrained(again, **options).save_pretrained(f"backbone/{repo}")
+    Auto.from_pretrained(f"backbone/{repo}", **options)
+print("done")
+"""
+
+WITH_PACKAGE = 'import sentiment_lstm\noptions, package = {}, "sentiment_lstm"\n'
+REMOTE = """
+options, package = {"trust_remote_code": True}, "transformers_modules"
+from transformers import AutoConfig
+try:
+    AutoConfig.from_pretrained("tester/default")
+except ValueError as error:  # nobody is there to ask, and nothing was run
+    assert "trust_remote_code=True" in str(error), error
+else:
+    raise AssertionError("code was run without having been trusted")
+"""
+
+
+@pytest.fixture
+def repositories(
+    hub: FakeHub, make_model: MakeModel, reviews: list[tuple[str, int]], tmp_path: Path
+) -> dict[str, dict[str, Any]]:
+    """Two repositories, one for each face, with a first revision `v1`, and what they answer."""
+    answers: dict[str, dict[str, Any]] = {}
+    for name, tokenizer_face in (("default", {}), ("tutorial", TUTORIAL_FACE)):
+        options: Any = tokenizer_face
+        tokenizer = train_tokenizer((text for text, _ in reviews), **options)
+        repo = hub.add_repository(f"tester/{name}")
+        answers[repo.id] = {}
+        for revision in ("old", "new"):
+            folder = tmp_path / name / revision
+            # Sure enough of themselves to tell their answers apart.
+            randomised(randomised(make_model(**FACES[name]))).save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            hub.push(repo, {path.name: path.read_bytes() for path in folder.iterdir()})
+            if revision == "old":
+                repo.refs["refs/tags/v1"] = repo.head.sha
+            answers[repo.id][revision] = pipeline("text-classification", str(folder))(TEXTS)
+        scores = [
+            {round(answer["score"], 3) for answer in answers[repo.id][revision]}
+            for revision in ("old", "new")
+        ]
+        assert not scores[0] & scores[1], "the revisions must differ for this to mean much"
+    return answers
+
+
+@pytest.mark.parametrize(
+    "start", [WITH_PACKAGE, WITHOUT_PACKAGE + REMOTE], ids=["with the package", "without it"]
+)
+def test_every_way_to_load(
+    start: str, hub: FakeHub, repositories: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "expected.json").write_text(json.dumps([TEXTS, repositories]))
+    done = subprocess.run(
+        [sys.executable, "-c", start + textwrap.dedent(LOAD)],
+        env=hub.environment(home),
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    assert done.stdout.endswith("done\n")
