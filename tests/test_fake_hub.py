@@ -431,7 +431,7 @@ def test_functions_of_the_module_and_transformers(hub: FakeHub, tmp_path: Path) 
     assert hub.fetched.count("tester/tiny/model.safetensors") == 1
 
 
-REVIEWS = {
+POLARITY = {
     "train": [("Great", "A joy from the first page to the last.", 1), ("No", "It broke.", 0)] * 5,
     "test": [
         ("Fine", "Does what it says, and quietly.", 1),
@@ -456,8 +456,8 @@ def polarity_files() -> dict[str, bytes]:
           - name: content
             dtype: string
           splits:
-          - {name: train, num_examples: 10}
-          - {name: test, num_examples: 4}
+          - {name: train, num_bytes: 900, num_examples: 10}
+          - {name: test, num_bytes: 400, num_examples: 4}
         configs:
         - config_name: amazon_polarity
           data_files:
@@ -470,12 +470,17 @@ def polarity_files() -> dict[str, bytes]:
         # Reviews
         """
     files = {"README.md": textwrap.dedent(card).encode()}
-    for split, rows in REVIEWS.items():
-        title, content, label = (list(column) for column in zip(*rows, strict=True))
-        buffer = io.BytesIO()
-        pq.write_table(pa.table({"label": label, "title": title, "content": content}), buffer)
-        files[f"amazon_polarity/{split}-00000-of-00001.parquet"] = buffer.getvalue()
+    for split, rows in POLARITY.items():
+        files[f"amazon_polarity/{split}-00000-of-00001.parquet"] = parquet(rows)
     return files
+
+
+def parquet(rows: list[tuple[str, str, int]]) -> bytes:
+    """Title, content and label as one file of that dataset."""
+    title, content, label = (list(column) for column in zip(*rows, strict=True))
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"label": label, "title": title, "content": content}), buffer)
+    return buffer.getvalue()
 
 
 def test_load_dataset(hub: FakeHub, tmp_path: Path) -> None:
@@ -495,8 +500,8 @@ def test_load_dataset(hub: FakeHub, tmp_path: Path) -> None:
         "OUTSIDE datasets-server.127.0.0.1"
     }
     assert [line for line in lines if not line.startswith("OUTSIDE")] == [
-        f"{['negative', 'positive']} {[title for title, _, _ in REVIEWS['test']]}",
-        str([content for _, content, _ in REVIEWS["test"][:2]]),
+        f"{['negative', 'positive']} {[title for title, _, _ in POLARITY['test']]}",
+        str([content for _, content, _ in POLARITY["test"][:2]]),
         "10",
         "[1, 0, 0, 1]",
     ]

@@ -14,6 +14,8 @@ from typing import Any
 
 import datasets
 import pytest
+from fake_hub import FakeHub
+from test_fake_hub import POLARITY, parquet, polarity_files, run
 
 from sentiment_lstm import reviews
 from sentiment_lstm.reviews import (
@@ -246,6 +248,50 @@ def test_hub_failures_are_told_apart(
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     with pytest.raises(expected, match=r"^owner/name: .*" + str(failure)[:10]):
         load("owner/name")
+
+
+def test_amazon_polarity_from_a_hub(hub: FakeHub, tmp_path: Path) -> None:
+    """Through the real `load_dataset`, in a process that knows no address but the hub's."""
+    repo = hub.add_repository("fancyzhx/amazon_polarity", "dataset", polarity_files())
+    repo.refs["refs/tags/v1"] = repo.head.sha
+    test_file = "amazon_polarity/test-00000-of-00001.parquet"
+    hub.push(repo, {test_file: parquet(POLARITY["test"][::-1])})
+    code = """
+        import json
+        from sentiment_lstm.reviews import load_reviews
+        name = "fancyzhx/amazon_polarity"
+        sources = [(name, {}), (f"{name}:train[:3]", {}), (f"{name}:test", {}),
+                   (f"{name}:test[50%:]", {"revision": "v1"}), (name, {"split": "train+test"})]
+        for source, options in sources:
+            reviews = load_reviews(source, **options)
+            rows = list(zip(reviews["text"], reviews["label"]))
+            print(json.dumps([rows, reviews.features["label"].names, str(reviews.split)]))
+        for source in (f"{name}:dev", "fancyzhx/nothing"):
+            try:
+                load_reviews(source)
+            except Exception as error:
+                print(json.dumps([type(error).__name__, str(error)]))
+    """
+    lines = run(hub, tmp_path, code, token=False)
+    *answers, unknown, missing = (json.loads(line) for line in lines if "OUTSIDE" not in line)
+
+    def rows(reviews: list[tuple[str, str, int]]) -> list[list[Any]]:
+        return [[f"{title}: {content}", label] for title, content, label in reviews]
+
+    names = ["NEGATIVE", "POSITIVE"]
+    train, test = POLARITY["train"], POLARITY["test"]
+    assert answers == [
+        [rows(train), names, "train"],
+        [rows(train[:3]), names, "train"],
+        [rows(test[::-1]), names, "test"],
+        [rows(test[2:]), names, "test"],
+        [rows(train + test[::-1]), names, "train_test"],
+    ]
+    assert unknown[0] == "ReviewError"
+    assert "fancyzhx/amazon_polarity: " in unknown[1]
+    assert 'Unknown split "dev"' in unknown[1]
+    assert missing[0] == "FileNotFoundError"
+    assert "fancyzhx/nothing: there is no such file, and no such dataset on the Hub" in missing[1]
 
 
 # --- the sample ----------------------------------------------------------------------------------
