@@ -1,4 +1,4 @@
-"""The command line: `sentiment-lstm train | pretrain | evaluate | predict | push`.
+"""The command line: `sentiment-lstm train | pretrain | tune | evaluate | predict | push`.
 
 Exit codes: 0 done, 1 bad input (one line on standard error says what), 2 wrong usage, 130
 interrupted, 141 the reader of the output went away.
@@ -33,11 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     parser = _parser()
-    options, overrides = parser.parse_known_args(arguments)
-    if options.run in (_train, _pretrain):
-        options.overrides = overrides  # the recipe's own parser judges them
-    elif overrides:
-        parser.error(f"unrecognized arguments: {' '.join(overrides)}")
+    options, fields = parser.parse_known_args(arguments)
+    if fields and not getattr(options, "takes_fields", False):
+        parser.error(f"unrecognized arguments: {' '.join(fields)}")
+    options.fields = fields
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     try:
         options.run(options)
@@ -60,7 +59,7 @@ def _train(options: argparse.Namespace) -> None:
     from .recipes import read_recipe
     from .training import RESULTS_FILE, train
 
-    recipe = read_recipe(options.recipe, options.overrides)
+    recipe = read_recipe(options.recipe, options.fields)
     folder = train(recipe)
     if recipe.training.process_index > 0:
         return  # one of several processes reports
@@ -74,10 +73,19 @@ def _pretrain(options: argparse.Namespace) -> None:
     from .recipes import read_recipe
     from .training import pretrain
 
-    recipe = read_recipe(options.recipe, options.overrides)
+    recipe = read_recipe(options.recipe, options.fields)
     folder = pretrain(recipe)
     if recipe.training.process_index == 0:
         sys.stdout.write(f"model folder, for `init_from`: {folder}\n")
+
+
+def _tune(options: argparse.Namespace) -> None:
+    from .recipes import read_recipe
+    from .tuning import DEFAULT_SPACE, read_space, tune
+
+    space = DEFAULT_SPACE if options.space is None else read_space(options.space)
+    best = tune(read_recipe(options.recipe, options.fields), options.trials, space)
+    sys.stdout.write(f"{best.read_text(encoding='utf-8')}best recipe: {best}\n")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -216,7 +224,9 @@ def _parser() -> argparse.ArgumentParser:
         """,
     )
     command.usage = f"{command.prog} [-h] [--traceback] RECIPE [--field value ...]"
-    command.set_defaults(when_interrupted="; the same command goes on from the last checkpoint")
+    command.set_defaults(
+        takes_fields=True, when_interrupted="; the same command goes on from the last checkpoint"
+    )
     command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
 
     command = _add(
@@ -236,8 +246,42 @@ def _parser() -> argparse.ArgumentParser:
         """,
     )
     command.usage = f"{command.prog} [-h] [--traceback] RECIPE [--field value ...]"
-    command.set_defaults(when_interrupted="; the same command goes on from the last checkpoint")
+    command.set_defaults(
+        takes_fields=True, when_interrupted="; the same command goes on from the last checkpoint"
+    )
     command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
+
+    command = _add(
+        commands,
+        "tune",
+        _tune,
+        "search for the best settings of a recipe",
+        """
+        Trains --trials times with settings that Optuna proposes, and writes the recipe of the
+        lowest validation loss. Fields of the recipe can be given on the command line, as for
+        `train`. It takes the package optuna: pip install "sentiment-lstm[tune]".
+
+        A space is a YAML file of fields to vary, with ranges or values:
+          learning_rate: {low: 0.0005, high: 0.01, log: true}
+          hidden_size: [128, 256, 512]
+
+        examples:
+          sentiment-lstm tune scripts/recipes/demo.yaml --trials 20
+          sentiment-lstm tune scripts/recipes/demo.yaml --trials 20 --space my_space.yaml --seed 7
+          sentiment-lstm train runs/demo-tune/best.yaml
+
+        An interrupted search goes on when the same command is given again, and takes more
+        trials with a larger --trials.
+        """,
+    )
+    command.set_defaults(
+        takes_fields=True, when_interrupted="; the same command goes on after the finished trials"
+    )
+    command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
+    command.add_argument(
+        "--trials", type=int, default=20, metavar="N", help="trials in all (default: 20)"
+    )
+    command.add_argument("--space", metavar="FILE", help="what to vary (default: sizes and rates)")
 
     command = _add(
         commands,

@@ -84,6 +84,11 @@ class SentimentTrainer(Trainer):
         finally:
             self._load(weights)
 
+    def call_model_init(self, trial: Any = None) -> nn.Module:
+        """Make the model of a trial, whose average is its own."""
+        self.average = None
+        return super().call_model_init(trial)
+
     def update_average(self) -> None:
         """Move the average towards the weights; called after each step."""
         decay = self.args.average_decay

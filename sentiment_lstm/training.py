@@ -10,7 +10,7 @@ import math
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from .metrics import SentimentMetrics, compute_metrics, fit_temperature
 from .modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .pretraining import SentimentLSTMForPreTraining
 from .publishing import publish_results
-from .recipes import Recipe, RecipeError, ReviewArguments
+from .recipes import Recipe, RecipeError, ReviewArguments, TokenizerArguments
 from .reviews import load_reviews, load_texts
 from .slices import has_negation, score_slices
 from .soft_labels import SoftLabelError, read_soft_labels, text_key
@@ -49,6 +49,8 @@ from .tokenization import DEFAULT_FACE, TUTORIAL_FACE, train_tokenizer
 from .trainer import AverageWeights, Clock, SentimentTrainer
 
 logger = logging.getLogger(__name__)
+
+ModelClass = type[SentimentLSTMForSequenceClassification] | type[SentimentLSTMForPreTraining]
 
 RECIPE_FILE = "recipe.yaml"
 RESULTS_FILE = "results.json"
@@ -94,10 +96,7 @@ def pretrain(recipe: Recipe) -> Path:
     return _run(recipe, SentimentLSTMForPreTraining)
 
 
-def _run(
-    recipe: Recipe,
-    model_class: type[SentimentLSTMForSequenceClassification | SentimentLSTMForPreTraining],
-) -> Path:
+def _run(recipe: Recipe, model_class: ModelClass) -> Path:
     arguments = recipe.training
     folder = Path(str(arguments.output_dir))
     started = time.perf_counter()
@@ -117,9 +116,7 @@ def _run(
         train_tokens = _training_tokens(recipe, tokenizer, reviews, labels)
         validation_tokens = _tokenize(list(reviews["validation"].values()), tokenizer)
 
-    set_seed(arguments.seed)
-    model = model_class(_config(recipe, tokenizer))
-    trainer = _trainer(recipe, tokenizer, model, train_tokens, validation_tokens)
+    trainer = make_trainer(recipe, tokenizer, train_tokens, validation_tokens, model_class)
     checkpoint = _last_checkpoint(folder)
     prepared = time.perf_counter()
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -172,6 +169,91 @@ def evaluate(
         **SentimentMetrics().compute(predictions=probabilities, references=labels),
         "slices": score_slices(probabilities, labels, lengths, negated),
     }
+
+
+def make_tokens(
+    recipe: Recipe,
+) -> tuple[PreTrainedTokenizerFast, datasets.Dataset, datasets.Dataset]:
+    """Read and tokenize the reviews of a recipe without a folder for the result.
+
+    Args:
+        recipe: What to read.
+
+    Returns:
+        The tokenizer, and the training and the validation reviews as `input_ids`, `length` and
+        `labels`.
+
+    Raises:
+        ReviewError: If reviews cannot be read.
+    """
+    reviews = _load(recipe.reviews)
+    tokenizer = _train_tokenizer(recipe.tokenizer, _training_parts(reviews))
+    train_tokens = _training_tokens(recipe, tokenizer, reviews, labels=True)
+    return tokenizer, train_tokens, _tokenize(list(reviews["validation"].values()), tokenizer)
+
+
+def make_trainer(
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerFast,
+    train_tokens: datasets.Dataset,
+    validation_tokens: datasets.Dataset,
+    model_class: ModelClass = SentimentLSTMForSequenceClassification,
+    model_fields: Callable[[Any], dict[str, Any]] | None = None,
+) -> SentimentTrainer:
+    """Make the trainer of a recipe.
+
+    Args:
+        recipe: Architecture and training arguments.
+        tokenizer: What the reviews were tokenized with.
+        train_tokens: Columns `input_ids`, `length` and, for a classifier, `labels`.
+        validation_tokens: The same.
+        model_class: What to train.
+        model_fields: For `Trainer.hyperparameter_search`: from a trial, or None, to the fields of
+            the architecture that differ from the recipe's. Each trial then has a model of its own.
+
+    Returns:
+        The trainer, with a new model.
+
+    Raises:
+        RecipeError: If the weights to start from do not fit.
+    """
+    arguments = recipe.training
+    steps_per_epoch = math.ceil(
+        len(train_tokens)
+        / arguments.train_batch_size
+        / arguments.gradient_accumulation_steps
+        / arguments.world_size
+    )
+    if arguments.eval_steps is not None and arguments.eval_steps >= 1:  # below: a share of all
+        # At least twice an epoch, where the recipe's rhythm is made for more reviews.
+        arguments.eval_steps = max(1, min(int(arguments.eval_steps), steps_per_epoch // 2))
+        arguments.save_steps = arguments.eval_steps
+    set_seed(arguments.seed)
+
+    def make_model(trial: Any = None) -> PreTrainedModel:
+        fields = dataclasses.asdict(recipe.model) | (model_fields(trial) if model_fields else {})
+        config = SentimentLSTMConfig(
+            vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **fields
+        )
+        model = model_class(config)
+        if arguments.init_from is not None:
+            _start_from(arguments.init_from, model, tokenizer)
+        return model
+
+    patience = arguments.early_stopping_patience
+    trainer = SentimentTrainer(
+        model=None if model_fields else make_model(),
+        model_init=make_model if model_fields else None,
+        args=arguments,
+        train_dataset=train_tokens,
+        eval_dataset=validation_tokens.select(np.argsort(validation_tokens["length"])),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        processing_class=tokenizer,
+        compute_metrics=compute_metrics if "labels" in train_tokens.column_names else None,
+        callbacks=[Clock(), *([] if patience is None else [EarlyStoppingCallback(patience)])],
+    )
+    trainer.add_callback(AverageWeights(trainer))
+    return trainer
 
 
 # --- preparing -----------------------------------------------------------------------------------
@@ -271,20 +353,24 @@ def _claim(
     if (folder / RESULTS_FILE).exists():  # written after the tokenizer, which thus is whole
         loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
         return loaded
-    arguments = recipe.tokenizer
-    parts = _training_parts(reviews)
-    tokenizer = train_tokenizer(
-        tqdm(_texts(parts), "words", sum(map(len, parts)), unit=" reviews"),
-        min_frequency=arguments.min_frequency,
-        vocab_size=arguments.max_vocab_size,
-        **(TUTORIAL_FACE if arguments.tutorial_tokenizer else DEFAULT_FACE),
-    )
+    tokenizer = _train_tokenizer(recipe.tokenizer, _training_parts(reviews))
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     recipe_text = yaml.safe_dump(recipe.fields, sort_keys=False, allow_unicode=True)
     (folder / RECIPE_FILE).write_text(recipe_text, encoding="utf-8")
     _write_json(folder / RESULTS_FILE, results)
     return tokenizer
+
+
+def _train_tokenizer(
+    arguments: TokenizerArguments, parts: list[datasets.Dataset]
+) -> PreTrainedTokenizerFast:
+    return train_tokenizer(
+        tqdm(_texts(parts), "words", sum(map(len, parts)), unit=" reviews"),
+        min_frequency=arguments.min_frequency,
+        vocab_size=arguments.max_vocab_size,
+        **(TUTORIAL_FACE if arguments.tutorial_tokenizer else DEFAULT_FACE),
+    )
 
 
 def _last_checkpoint(folder: Path) -> Path | None:
@@ -423,49 +509,6 @@ def _tokenize(
         new_fingerprint=Hasher.hash([dataset._fingerprint, backend.to_str(), max_length]),
         desc="tokenizing",
     )
-
-
-def _config(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> SentimentLSTMConfig:
-    return SentimentLSTMConfig(
-        vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        **dataclasses.asdict(recipe.model),
-    )
-
-
-def _trainer(
-    recipe: Recipe,
-    tokenizer: PreTrainedTokenizerFast,
-    model: PreTrainedModel,
-    train_tokens: datasets.Dataset,
-    validation_tokens: datasets.Dataset,
-) -> SentimentTrainer:
-    arguments = recipe.training
-    steps_per_epoch = math.ceil(
-        len(train_tokens)
-        / arguments.train_batch_size
-        / arguments.gradient_accumulation_steps
-        / arguments.world_size
-    )
-    if arguments.eval_steps is not None and arguments.eval_steps >= 1:  # below: a share of all
-        # At least twice an epoch, where the recipe's rhythm is made for more reviews.
-        arguments.eval_steps = max(1, min(int(arguments.eval_steps), steps_per_epoch // 2))
-        arguments.save_steps = arguments.eval_steps
-    if arguments.init_from is not None:
-        _start_from(arguments.init_from, model, tokenizer)
-    patience = arguments.early_stopping_patience
-    trainer = SentimentTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=train_tokens,
-        eval_dataset=validation_tokens.select(np.argsort(validation_tokens["length"])),
-        data_collator=DataCollatorWithPadding(tokenizer),
-        processing_class=tokenizer,
-        compute_metrics=compute_metrics if "labels" in train_tokens.column_names else None,
-        callbacks=[Clock(), *([] if patience is None else [EarlyStoppingCallback(patience)])],
-    )
-    trainer.add_callback(AverageWeights(trainer))
-    return trainer
 
 
 _EMBEDDINGS = "embeddings.weight"

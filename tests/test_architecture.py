@@ -15,9 +15,10 @@ PACKAGE = Path(sentiment_lstm.__file__).parent
 ALLOWED = {
     "__init__": {"configuration_sentiment_lstm", "modeling_sentiment_lstm", "tokenization"},
     "__main__": {"cli"},
-    "cli": {"recipes", "training", "inference", "reviews", "hub"},
+    "cli": {"recipes", "training", "tuning", "inference", "reviews", "hub"},
     "hub": {"card", "inference", "peers", "publishing"},
     "card": {"figures", "peers", "publishing"},
+    "tuning": {"configuration_sentiment_lstm", "recipes", "training"},
     "training": {
         "configuration_sentiment_lstm",
         "modeling_sentiment_lstm",

@@ -307,7 +307,7 @@ def test_patience_and_time_are_counted_over_an_interruption(
 
     stopped = 3 * (len(losses) - 1) + 1  # with two of the three validations counted
     with monkeypatch.context() as patch:
-        make_trainer = training._trainer
+        make_trainer = training.make_trainer
 
         def interrupted(*arguments: Any) -> Any:
             trainer = make_trainer(*arguments)
@@ -315,7 +315,7 @@ def test_patience_and_time_are_counted_over_an_interruption(
             Clock.of(trainer).before = 1000.0
             return trainer
 
-        patch.setattr(training, "_trainer", interrupted)
+        patch.setattr(training, "make_trainer", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(read_recipe(path))
     train(read_recipe(path))
