@@ -192,7 +192,7 @@ def test_an_interrupted_command_says_so(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sentiment_lstm.training.read_recipe", interrupt)
+    monkeypatch.setattr("sentiment_lstm.recipes.read_recipe", interrupt)
     assert main(["train", "any.yaml"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 

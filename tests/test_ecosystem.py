@@ -144,7 +144,7 @@ def test_accelerate_launch_trains_in_two_processes(review_file: Path, tmp_path: 
         "learning_rate": 0.01,
         "use_cpu": True,
         "disable_tqdm": True,
-        "auto_bf16": False,
+        "bf16": False,
     }
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe))

@@ -43,7 +43,7 @@ def write_recipe(review_file: Path, tmp_path: Path) -> WriteRecipe:
             "output_dir": str(tmp_path / "run"),
             "embedding_size": 12,
             "disable_tqdm": True,
-            "auto_bf16": False,
+            "bf16": False,
             "use_cpu": True,
         }
         path = tmp_path / "recipe.yaml"
