@@ -98,16 +98,18 @@ def tune(recipe: Recipe, trials: int, space: Space = DEFAULT_SPACE) -> Path:
     if recipe.training.world_size > 1:
         raise RecipeError("a search runs in one process; start it without a launcher")
     _check_architectures(recipe, space)
-    folder = Path(f"{recipe.training.output_dir}-tune")
+    output_dir = recipe.training.output_dir
+    folder = Path(f"{output_dir}-tune")
     folder.mkdir(parents=True, exist_ok=True)
     study = _study(folder, recipe, space)
     remaining = trials - len(_finished(study))
     if remaining > 0:
+        recipe.training.output_dir = str(folder)
         _search(recipe, space, study, remaining)
         study = _study(folder, recipe, space)
     best = study.best_trial
     logger.warning("best: trial %d, validation loss %.4f", best.number, best.value)
-    fields = recipe.fields | best.params | {"output_dir": f"{recipe.training.output_dir}-best"}
+    fields = recipe.fields | best.params | {"output_dir": f"{output_dir}-best"}
     part = folder / (BEST_FILE + ".part")
     part.write_text(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return part.replace(folder / BEST_FILE)

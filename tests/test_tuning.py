@@ -76,7 +76,7 @@ def test_a_search_ends_with_a_recipe_that_trains(
         return metrics
 
     monkeypatch.setattr(SentimentTrainer, "evaluate", watch)
-    recipe, folder = write_recipe(), tmp_path / "run-tune"
+    recipe, folder = write_recipe(eval_steps=2), tmp_path / "run-tune"
     command = ["tune", str(recipe), "--trials", "2", "--space", str(space_file), "--seed", "5"]
     assert main(command) == 0
     trials = study_of(folder).trials
@@ -90,7 +90,8 @@ def test_a_search_ends_with_a_recipe_that_trains(
         assert trial.value == min(losses[at : at + epochs])
         at += epochs
     assert at == len(seen)
-    assert not list(folder.glob("**/*.safetensors"))
+    assert {path.name for path in folder.iterdir()} == {"best.yaml", "study.db"}
+    assert not (tmp_path / "run").exists(), "trials keep nothing"
 
     best = min(trials, key=lambda trial: trial.value or 0.0)
     fields = yaml.safe_load((folder / "best.yaml").read_text())
