@@ -362,7 +362,7 @@ def _reviews_table(reviews: Mapping[str, Any]) -> str:
                 split,
                 f"`{source}`",
                 f"{facts['reviews']:,}",
-                f"{facts['positive']:,}",
+                f"{facts['positive']:,}" if "positive" in facts else "no labels",
                 f"`{facts['fingerprint']}`",
             ]
             for split, parts in reviews.items()

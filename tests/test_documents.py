@@ -22,6 +22,7 @@ import pytest
 import torch
 import tutorial_reference as reference
 import yaml
+from accelerate.commands.launch import launch_command_parser
 from fake_hub import FakeHub
 from test_hub import WITHOUT_PACKAGE
 
@@ -64,10 +65,24 @@ STAND_INS = {
     "STATE_DICT.pt": "my/state_dict.pt",
     "WORDS.json": "my/words.json",
     "OUT": "my/converted",
+    # The reviews of record, which are not part of the checkout.
+    "../shared/data/kaggle_train.ft.txt": "my/train.ft.txt.bz2",
+    "../shared/data/amazon_other_train.ft.txt.bz2:train[:57489]": "my/train.ft.txt.bz2:train[:30]",
+    "../shared/data/kaggle_dev.ft.txt": "my/dev.ft.txt",
+    "../shared/data/amazon_other_train.ft.txt.bz2:train[57489:]": "my/train.ft.txt.bz2:train[30:]",
 }
 # How a command begins -> what is added to it, so that it ends in seconds.
 SHORTENED = {
     "sentiment-lstm train": "--max_steps 1 --use_cpu --disable_tqdm true",
+    "sentiment-lstm train scripts/recipes/tutorial.yaml": "--embedding_size 4 --hidden_size 4",
+    "sentiment-lstm pretrain": (
+        "--max_steps 1 --use_cpu --disable_tqdm true --unlabelled my/texts.txt "
+        "--train my/train.ft.txt.bz2 --validation my/dev.ft.txt"
+    ),
+    "sentiment-lstm tune": (
+        "--trials 1 --max_steps 1 --use_cpu --disable_tqdm true "
+        "--train my/train.ft.txt.bz2 --validation my/dev.ft.txt"
+    ),
     "python scripts/tutorial_hidden_state.py": (
         "--seeds 1 --epochs 1 --batch_size 10 --embedding_dim 4 --hidden_dim 4"
     ),
@@ -92,6 +107,7 @@ def workshop(
     (folder / "my/train.ft.txt.bz2").write_bytes(bz2.compress(lines.encode()))
     (folder / "my/dev.ft.txt").write_text(lines)
     (folder / "reviews.ft.txt").write_text(lines)
+    (folder / "my/texts.txt").write_text("A lamp.\nA scarf.\n")
     plain = "".join(f"{text}\n" for text, _ in reviews)
     (folder / "reviews.txt.gz").write_bytes(gzip.compress(plain.encode()))
     words = ["_PAD", "_UNK", "good", "bad"]
@@ -212,8 +228,20 @@ def run_script(words: list[str], block: Block, workshop: Workshop) -> None:
     assert not status, f"{block.where}: {shlex.join(words)}"
 
 
+def run_accelerate(words: list[str], block: Block, workshop: Workshop) -> None:
+    """What it launches, in this process; two of them are launched in `test_ecosystem.py`."""
+    assert words[1] == "launch", f"{block.where}: {shlex.join(words)}"
+    options = launch_command_parser().parse_args(words[2:])
+    assert options.module, f"{block.where}: {shlex.join(words)}"
+    assert options.training_script == "sentiment_lstm", f"{block.where}: {shlex.join(words)}"
+    arguments = [*options.training_script_args, "--output_dir", "my/launched"]
+    line = shlex.join(["sentiment-lstm", *arguments])
+    run_bash(Block(block.where, "bash", line), workshop)
+
+
 COMMANDS: dict[str, Callable[[list[str], Block, Workshop], None]] = {
     "sentiment-lstm": run_cli,
+    "accelerate": run_accelerate,
     "make": run_make,
     "hf": run_hf,
     "python": run_script,
