@@ -1,4 +1,4 @@
-"""The command line: `sentiment-lstm train | pretrain | tune | evaluate | predict | push`.
+"""The command line: `sentiment-lstm train | pretrain | tune | evaluate | predict | export | push`.
 
 Exit codes: 0 done, 1 bad input (one line on standard error says what), 2 wrong usage, 130
 interrupted, 141 the reader of the output went away.
@@ -146,6 +146,14 @@ def _writer(stream: TextIO, kind: str, include_text: bool) -> Callable[[str, str
         stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
     return write_json
+
+
+def _export(options: argparse.Namespace) -> None:
+    from .export import ONNX_FILE, export
+
+    folder = export(options.model, options.folder, int8=options.int8)
+    size = (folder / ONNX_FILE).stat().st_size
+    sys.stdout.write(f"{size:>12,}  {folder / ONNX_FILE}\n")
 
 
 def _push(options: argparse.Namespace) -> None:
@@ -340,6 +348,27 @@ def _parser() -> argparse.ArgumentParser:
         default=4096,
         metavar="N",
         help="texts to collect before classifying them; 1 answers line by line (default: 4096)",
+    )
+
+    command = _add(
+        commands,
+        "export",
+        _export,
+        "write a model as ONNX",
+        """
+        FOLDER gets model.onnx, the config and the tokenizer. model.onnx takes input_ids and
+        attention_mask of any batch and length and returns logits, which are compared with those
+        of torch before anything is written. Needs `pip install "sentiment-lstm[export]"`.
+
+        examples:
+          sentiment-lstm export runs/default runs/default-onnx
+          sentiment-lstm export runs/default runs/default-int8 --int8
+        """,
+    )
+    command.add_argument("model", metavar="MODEL", help="a model folder or Hub repository")
+    command.add_argument("folder", metavar="FOLDER", help="a new or empty folder")
+    command.add_argument(
+        "--int8", action="store_true", help="8-bit weights: smaller, faster, nearly the same"
     )
 
     command = _add(

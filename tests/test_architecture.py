@@ -15,10 +15,11 @@ PACKAGE = Path(sentiment_lstm.__file__).parent
 ALLOWED = {
     "__init__": {"configuration_sentiment_lstm", "modeling_sentiment_lstm", "tokenization"},
     "__main__": {"cli"},
-    "cli": {"recipes", "training", "tuning", "inference", "reviews", "hub"},
+    "cli": {"recipes", "training", "tuning", "inference", "reviews", "hub", "export"},
     "hub": {"card", "inference", "peers", "publishing"},
     "card": {"figures", "peers", "publishing"},
     "tuning": {"configuration_sentiment_lstm", "recipes", "training"},
+    "export": {"configuration_sentiment_lstm", "modeling_sentiment_lstm", "inference"},
     "training": {
         "configuration_sentiment_lstm",
         "modeling_sentiment_lstm",

@@ -171,7 +171,7 @@ def test_a_dry_run_of_push_lists_what_would_be_sent(
     assert "sentiment-lstm: error: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["train", "pretrain", "evaluate", "predict", "push"])
+@pytest.mark.parametrize("command", ["train", "pretrain", "evaluate", "predict", "export", "push"])
 def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
