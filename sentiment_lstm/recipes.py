@@ -24,6 +24,7 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 from .configuration_sentiment_lstm import SentimentLSTMConfig
+from .inference import computes_in_bf16
 
 
 class RecipeError(ValueError):
@@ -313,8 +314,5 @@ def _check_sources(fields: Mapping[str, Any], path: str) -> None:
 
 
 def _computes_in_bf16(use_cpu: bool) -> bool:
-    """Whether the device has bf16 arithmetic; elsewhere it is emulated, and slower than fp32."""
-    if torch.cuda.is_available() and not use_cpu:
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    on_gpu = torch.cuda.is_available() and not use_cpu
+    return computes_in_bf16(torch.device("cuda" if on_gpu else "cpu"))

@@ -37,7 +37,7 @@ ALLOWED = {
     },
     "pretraining": {"configuration_sentiment_lstm", "modeling_sentiment_lstm"},
     "soft_labels": set(),
-    "recipes": {"configuration_sentiment_lstm"},
+    "recipes": {"configuration_sentiment_lstm", "inference"},
     "trainer": {"recipes"},
     "inference": set(),
     "modeling_sentiment_lstm": {"configuration_sentiment_lstm"},

@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast, pipeline
 
-from sentiment_lstm import SentimentLSTMForSequenceClassification
-from sentiment_lstm.inference import load, predict, predict_probabilities
+from sentiment_lstm import SentimentLSTMForSequenceClassification, inference
+from sentiment_lstm.inference import draft_of, load, predict, predict_probabilities
 
 MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
 
@@ -99,6 +99,74 @@ def test_predictions_can_be_told_apart(
     assert first == first
     assert first != second
     assert len({first, second}) == 2
+
+
+def test_a_draft_changes_no_label_and_hardly_a_probability(
+    model: SentimentLSTMForSequenceClassification,
+    tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    draft = draft_of(model)
+    assert isinstance(draft, SentimentLSTMForSequenceClassification)
+    texts = [f"{text} {number}" for text in TEXTS for number in ("one", "day", "week", "month")]
+    with torch.no_grad():  # sure of some, and in two minds about others
+        model.classifier.weight.mul_(4)
+        draft.classifier.weight.mul_(4)
+    exact = list(predict(model, tokenizer, texts))
+    found = list(predict(model, tokenizer, texts, draft=draft))
+    assert [answer.label for answer in found] == [answer.label for answer in exact]
+    close = [answer.score < 0.55 for answer in exact]
+    assert 0 < sum(close) < len(texts)
+    for ours, theirs in zip(found, exact, strict=True):
+        assert ours.score == pytest.approx(theirs.score, abs=0.02)
+        if theirs.score < 0.53:
+            assert ours.score == pytest.approx(theirs.score, abs=1e-6)
+    # A draft that is as wrong as bf16 never is, and the close ones still come out right.
+    with torch.no_grad():
+        draft.classifier.bias.add_(torch.tensor([0.05, -0.05]))
+    found = list(predict(model, tokenizer, texts, draft=draft))
+    assert [answer.label for answer in found] == [answer.label for answer in exact]
+    alone = list(predict(draft, tokenizer, texts))
+    assert [answer.label for answer in alone] != [answer.label for answer in exact]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"num_labels": 1},
+        {"num_labels": 3, "problem_type": "multi_label_classification"},
+        {"num_labels": 2, "problem_type": "regression"},
+    ],
+)
+def test_where_numbers_count_there_is_no_draft(
+    fields: dict[str, object], make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    assert draft_of(make_model()) is not None
+    assert draft_of(make_model(**fields)) is None
+    monkeypatch.setattr("torch.cpu.get_capabilities", dict)
+    assert draft_of(make_model()) is None
+
+
+def test_token_ids_are_those_of_a_call(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    texts = [*TEXTS, "_PAD or _UNK?"]
+    expected = tokenizer(texts, verbose=False)["input_ids"]
+    tokenizer(texts, truncation=True, max_length=2, padding="max_length")  # sets the backend up so
+    tokenizer.backend_tokenizer.encode_special_tokens = False
+    assert inference._token_ids(tokenizer, texts) == expected
+
+
+def test_batches_count_the_padding_that_the_model_adds(
+    make_model: MakeModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    model = make_model(pad_to_length=50)
+    sizes = []
+    model.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
+    list(predict(model, tokenizer, ["fine"] * 10, batch_tokens=200))
+    assert sizes == [4, 4, 2]
 
 
 def test_texts_are_taken_as_they_are_needed(
