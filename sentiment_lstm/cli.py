@@ -7,7 +7,6 @@ interrupted, 141 the reader of the output went away.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import logging
 import os
@@ -104,15 +103,33 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from .inference import load, predict
+    from .bulk import Rows, predict_file
+    from .inference import draft_of, load, predict
 
+    rows = Rows(options.format, options.include_text)
+    if options.input and options.output and not options.text:
+        is_main = predict_file(
+            options.model,
+            options.input,
+            options.output,
+            text_column=options.text_column,
+            rows=rows,
+            exact=options.exact,
+            chunk_size=options.chunk_size,
+        )
+        if is_main:
+            sys.stderr.write(f"wrote {options.output}\n")
+        return
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("several processes need --input and --output")
     texts, kept = tee(_texts(options))
     model, tokenizer = load(options.model)
-    predictions = predict(model, tokenizer, texts, chunk_size=options.chunk_size)
+    draft = draft_of(model) if options.input and not options.exact else None
+    predictions = predict(model, tokenizer, texts, draft=draft, chunk_size=options.chunk_size)
     with _output(options.output) as stream:
-        write = _writer(stream, options.format, options.include_text)
+        stream.write(rows.header)
         for number, (text, prediction) in enumerate(zip(kept, predictions, strict=True), 1):
-            write(text, prediction.label, prediction.score)
+            stream.write(rows.row(text, prediction))
             if number % options.chunk_size == 0:
                 stream.flush()
 
@@ -131,21 +148,6 @@ def _texts(options: argparse.Namespace) -> Iterable[str]:
     if sys.stdin.isatty():
         sys.stderr.write("reading reviews from the terminal, one a line; end with Ctrl-D\n")
     return (line.rstrip("\n") for line in sys.stdin)
-
-
-def _writer(stream: TextIO, kind: str, include_text: bool) -> Callable[[str, str, float], None]:
-    """A function that writes one prediction as a line of json or csv."""
-    names = ["label", "score"] + ["text"] * include_text
-    if kind == "csv":
-        rows = csv.writer(stream, lineterminator="\n")
-        rows.writerow(names)
-        return lambda text, label, score: rows.writerow([label, score, text][: len(names)])
-
-    def write_json(text: str, label: str, score: float) -> None:
-        row = dict(zip(names, [label, score, text], strict=False))
-        stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-    return write_json
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -320,15 +322,22 @@ def _parser() -> argparse.ArgumentParser:
         "classify texts",
         """
         Without TEXT and --input, reviews are read from standard input, one a line. The output
-        has one line a review, in order.
+        has one line a review, in order, with the label and the score of transformers' pipeline.
+
+        A file is computed in bf16 where the machine does so, and close calls again in float32:
+        the labels are the same, the scores within 0.01. With --input and --output the work can
+        be stopped: the same command goes on, and several processes share it.
 
         examples:
           sentiment-lstm predict runs/demo "Broke after a week." "Best purchase this year!"
           sentiment-lstm predict runs/demo --input reviews.txt.gz --output labels.jsonl
+          accelerate launch --cpu --num_processes 2 -m sentiment_lstm predict runs/demo \\
+              --input reviews.txt.gz --output labels.jsonl
           cut -f3 reviews.tsv | sentiment-lstm predict runs/demo --format csv > labels.csv
         """,
     )
     command.add_argument("model", metavar="MODEL", help="a model folder or Hub repository")
+    command.set_defaults(when_interrupted="; with --input and --output the same command goes on")
     command.add_argument("text", metavar="TEXT", nargs="*", help="texts to classify")
     command.add_argument(
         "--input",
@@ -342,6 +351,9 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=["jsonl", "csv"], default="jsonl", help="default: jsonl"
     )
     command.add_argument("--include_text", action="store_true", help="repeat each text")
+    command.add_argument(
+        "--exact", action="store_true", help="compute a file in float32 throughout"
+    )
     command.add_argument(
         "--chunk_size",
         type=int,

