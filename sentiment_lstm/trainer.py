@@ -140,8 +140,12 @@ class SentimentTrainer(Trainer):
             return super()._get_train_sampler(train_dataset)
         # Not of `train_dataset`, from which Trainer has taken the columns that the model lacks.
         dataset: Any = self.train_dataset
+        # The reviews of one step on all processes together, so that several processes take the
+        # very steps of one process with as large a batch.
         return LengthGroupedBatches(
-            self.args.train_batch_size * self.args.gradient_accumulation_steps,
+            self.args.train_batch_size
+            * self.args.gradient_accumulation_steps
+            * self.args.world_size,
             lengths=list(dataset[self.args.length_column_name]),
             seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
         )
