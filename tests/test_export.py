@@ -26,10 +26,12 @@ FACES: dict[str, dict[str, Any]] = {
     "last_forward": {"pooling": "last", "num_hidden_layers": 3, "bidirectional": False},
     "all_poolings": {"pooling": "attention+last+mean+max", "num_hidden_layers": 2},
     "three_labels": {"num_labels": 3},
+    "temperature": {"temperature": 2.5},
     "tutorial": {
         "pad_to_length": 9,
         "pooling": "last",
         "single_logit": True,
+        "temperature": 0.5,
         "bidirectional": False,
     },
     "tutorial_variant": {"pad_to_length": 9, "pooling": "attention+mean+max", "pad_token_id": 3},
