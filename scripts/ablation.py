@@ -59,7 +59,8 @@ def run(recipe: Path, fields: dict[str, Any], seed: int, folder: Path, extra: li
         model, tokenizer = load(folder)
         right = []
         for source in read.reviews.validation:
-            reviews = load_reviews(source)
+            on_bad_line: Any = read.reviews.on_bad_line
+            reviews = load_reviews(source, on_bad_line=on_bad_line)
             probabilities = np.stack(
                 list(predict_probabilities(model, tokenizer, reviews["text"][:]))
             )
@@ -95,7 +96,7 @@ def summarise(folders: list[Path], baseline: NDArray[np.float64] | None) -> dict
     summary: dict[str, Any] = {
         "seeds": [result["seed"] for result in results],
         "accuracy": {
-            Path(part.removeprefix("validation/")).name: [
+            part.removeprefix("validation/"): [
                 result["metrics"][part]["accuracy"] for result in results
             ]
             for part in parts
@@ -123,7 +124,13 @@ def mean_right(folders: list[Path]) -> NDArray[np.float64]:
 def markdown(summaries: dict[str, dict[str, Any]]) -> str:
     """The table for people."""
     sources = list(next(iter(summaries.values()))["accuracy"])
-    header = ["row", *sources, "against the baseline", "parameters", "training"]
+    header = [
+        "row",
+        *(Path(source).name for source in sources),
+        "against the baseline",
+        "parameters",
+        "training",
+    ]
     lines = [header, ["---"] * len(header)]
     for name, row in summaries.items():
         against = "–"
@@ -151,7 +158,9 @@ def _spread(accuracies: list[float]) -> str:
 def main() -> None:
     """Run what is not yet there, and print the table."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # `--seed 42` would otherwise mean 42 seeds
     )
     parser.add_argument("table", type=Path)
     parser.add_argument("--seeds", type=int, default=3, help="default: 3")
@@ -159,6 +168,8 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, help="default: runs/ablation/TABLE")
     options, extra = parser.parse_known_args()
     try:
+        if "--seed" in [argument.split("=")[0] for argument in extra]:
+            raise RecipeError("each row is run with the seeds 0, 1, ...: say how many with --seeds")
         recipe, rows = read_table(options.table)
         unknown = set(options.rows or ()) - set(rows)
         if unknown:

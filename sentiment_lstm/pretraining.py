@@ -70,7 +70,7 @@ class SentimentLSTMForPreTraining(SentimentLSTMPreTrainedModel):
         """Measure how well each word is foreseen from both sides.
 
         Args:
-            input_ids: Word ids, `(batch, sequence)` int64, padded on the right.
+            input_ids: Word ids, `(batch, sequence)` int64, padded on either side.
             attention_mask: 1 for words, 0 for padding, `(batch, sequence)`.
             return_loss: Tells Trainer that there is a loss without labels.
 
@@ -80,7 +80,7 @@ class SentimentLSTMForPreTraining(SentimentLSTMPreTrainedModel):
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         outputs = self.model(input_ids, mask, output_hidden_states=True)
         states = outputs.hidden_states[1]  # (B, T, H), of the first layer
-        pairs = mask[:, 1:].bool()  # (B, T - 1), a word and the one before it
+        pairs = (mask[:, 1:] & mask[:, :-1]).bool()  # (B, T - 1), a word and the one before it
         if not pairs.any():
             return LanguageModelOutput(loss=states.sum() * 0.0)
         halves = states.chunk(len(self.projections), dim=-1)
@@ -107,9 +107,11 @@ class SentimentLSTMForPreTraining(SentimentLSTMPreTrainedModel):
         right = right - _expected_count(targets, self.config.vocab_size)
         offsets = bias[sampled] - _expected_count(sampled, self.config.vocab_size)
         wrong = torch.addmm(offsets, queries, weight[sampled].T)  # (N, S)
-        wrong = wrong.masked_fill(targets[:, None] == sampled, -torch.inf).float()
         right = right.float()
-        losses: torch.Tensor = torch.logaddexp(wrong.logsumexp(1), right) - right  # (N,)
+        # A target may be among the samples: drawn with replacement and lowered by its expected
+        # count, each copy stands for its share of the word, and taking them out would make
+        # frequent words cheap.
+        losses: torch.Tensor = torch.logaddexp(wrong.float().logsumexp(1), right) - right  # (N,)
         return losses.mean()
 
 

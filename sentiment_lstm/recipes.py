@@ -165,10 +165,26 @@ class RecipeTrainingArguments(TrainingArguments):
             self.bf16 = not self.fp16 and _computes_in_bf16(self.use_cpu)
         if self.save_steps not in (None, self.eval_steps):
             raise ValueError("`save_steps` follows `eval_steps`: leave it out")
-        if self.average_decay is not None and not 0 < self.average_decay < 1:
-            raise ValueError(f"`average_decay` must be between 0 and 1; got {self.average_decay}")
+        self._check()
         self.save_steps = self.eval_steps or 0
         super().__post_init__()
+
+    def _check(self) -> None:
+        """Raise `ValueError` for what would train something else than was meant."""
+        if self.average_decay is not None and not 0 < self.average_decay < 1:
+            raise ValueError(f"`average_decay` must be between 0 and 1; got {self.average_decay}")
+        if self.average_decay is not None and not self.load_best_model_at_end:
+            raise ValueError("`average_decay` needs `load_best_model_at_end`: it is what is kept")
+        epsilon, patience = self.adversarial_epsilon, self.early_stopping_patience
+        if epsilon is not None and epsilon <= 0:
+            raise ValueError(f"`adversarial_epsilon` must be above 0; got {epsilon}")
+        if patience is not None:
+            if patience < 1:
+                raise ValueError(f"`early_stopping_patience` must be 1 or more; got {patience}")
+            if not self.load_best_model_at_end or self.eval_strategy == "no":
+                raise ValueError(
+                    "`early_stopping_patience` needs validation and `load_best_model_at_end`"
+                )
 
 
 @dataclass
@@ -301,6 +317,9 @@ def _as_arguments(fields: Mapping[str, Any]) -> list[str]:
 
 def _check_sources(fields: Mapping[str, Any], path: str) -> None:
     """Raise `RecipeError` if reviews are missing, or would count twice."""
+    length = fields.get("max_train_length")
+    if length is not None and length < 1:
+        raise RecipeError(f"{path}: `max_train_length` must be 1 or more; got {length}")
     weight = fields.get("soft_label_weight", 0.5)
     if not 0 <= weight <= 1:
         raise RecipeError(f"{path}: `soft_label_weight` must be from 0 to 1; got {weight}")

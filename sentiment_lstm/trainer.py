@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import datasets
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
@@ -29,6 +30,7 @@ class SentimentTrainer(Trainer):
     """
 
     args: RecipeTrainingArguments
+    sampler: LengthGroupedBatches | None = None
     # The averaged weights by name, from the first step on.
     average: dict[str, torch.Tensor] | None = None
 
@@ -39,7 +41,7 @@ class SentimentTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The mean cross entropy of a batch, in nats.
+        """The mean cross entropy of a batch, in nats; of it and its worst neighbour if so asked.
 
         Args:
             model: A classifier, or a model that computes its own loss.
@@ -68,7 +70,7 @@ class SentimentTrainer(Trainer):
             words = self.accelerator.unwrap_model(model).get_input_embeddings()(ids)
             loss = loss_of(outputs := model(inputs_embeds=words, **inputs))
             words = words + _worst(loss, words, inputs["attention_mask"], epsilon)
-            loss = loss + loss_of(model(inputs_embeds=words, **inputs))
+            loss = (loss + loss_of(model(inputs_embeds=words, **inputs))) / 2
         else:
             loss = loss_of(outputs := model(**inputs))
         return (loss, outputs) if return_outputs else loss
@@ -142,13 +144,14 @@ class SentimentTrainer(Trainer):
         dataset: Any = self.train_dataset
         # The reviews of one step on all processes together, so that several processes take the
         # very steps of one process with as large a batch.
-        return LengthGroupedBatches(
+        self.sampler = LengthGroupedBatches(
             self.args.train_batch_size
             * self.args.gradient_accumulation_steps
             * self.args.world_size,
             lengths=list(dataset[self.args.length_column_name]),
             seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
         )
+        return self.sampler
 
     def _get_eval_sampler(self, eval_dataset: Any) -> torch.utils.data.Sampler[int] | None:
         # The order is that of the dataset, which `train` sorts by length once; Trainer's own
@@ -156,14 +159,23 @@ class SentimentTrainer(Trainer):
         return torch.utils.data.SequentialSampler(eval_dataset)
 
 
-class AverageWeights(TrainerCallback):
-    """Keeps the average of the weights of a `SentimentTrainer` up to date."""
+class FollowTraining(TrainerCallback):
+    """Tells a `SentimentTrainer` of each epoch and step."""
 
     def __init__(self, trainer: SentimentTrainer) -> None:
         self.trainer = trainer
 
+    def on_epoch_begin(self, args: Any, state: TrainerState, *_: Any, **__: Any) -> None:
+        """Set the order of the epoch.
+
+        Trainer would, but does not reach the sampler where several processes resume in the middle
+        of an epoch.
+        """
+        if self.trainer.sampler is not None:
+            self.trainer.sampler.set_epoch(math.floor((state.epoch or 0.0) + 1e-6))
+
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        """Count a step in."""
+        """Count the step into the average of the weights."""
         self.trainer.update_average()
 
 

@@ -46,7 +46,7 @@ from .reviews import load_reviews, load_texts
 from .slices import has_negation, score_slices
 from .soft_labels import SoftLabelError, read_soft_labels, text_key
 from .tokenization import DEFAULT_FACE, TUTORIAL_FACE, train_tokenizer
-from .trainer import AverageWeights, Clock, SentimentTrainer
+from .trainer import Clock, FollowTraining, SentimentTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +97,7 @@ def pretrain(recipe: Recipe) -> Path:
 
 
 def _run(recipe: Recipe, model_class: ModelClass) -> Path:
+    _check_task(recipe, model_class)
     arguments = recipe.training
     folder = Path(str(arguments.output_dir))
     started = time.perf_counter()
@@ -106,6 +107,7 @@ def _run(recipe: Recipe, model_class: ModelClass) -> Path:
             "recipe": recipe.fields,
             "reviews": _describe(reviews),
             "bf16": arguments.bf16,
+            "model": model_class.__name__,
             "files": {name: _digest(path) for name, path in _files_of(recipe).items()},
         }
         if _is_finished(folder, results):
@@ -120,7 +122,7 @@ def _run(recipe: Recipe, model_class: ModelClass) -> Path:
     checkpoint = _last_checkpoint(folder)
     prepared = time.perf_counter()
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    trained = time.perf_counter()
+    trained, training_seconds = time.perf_counter(), Clock.of(trainer).seconds
     if trainer.is_world_process_zero():
         # Without the wrapper that keeps computing in bf16: what counts is what the folder gives.
         model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
@@ -131,7 +133,7 @@ def _run(recipe: Recipe, model_class: ModelClass) -> Path:
         results["training"]["resumed_from"] = checkpoint and checkpoint.name
         results["wall_time_seconds"] = {
             "prepare": round(prepared - started, 1),
-            "train": round(Clock.of(trainer).seconds, 1),
+            "train": round(training_seconds, 1),
             "evaluate": round(time.perf_counter() - trained, 1),
         }
         _finish(folder, model, results)
@@ -252,11 +254,28 @@ def make_trainer(
         compute_metrics=compute_metrics if "labels" in train_tokens.column_names else None,
         callbacks=[Clock(), *([] if patience is None else [EarlyStoppingCallback(patience)])],
     )
-    trainer.add_callback(AverageWeights(trainer))
+    trainer.add_callback(FollowTraining(trainer))
     return trainer
 
 
 # --- preparing -----------------------------------------------------------------------------------
+
+# Fields that mean nothing to a language model.
+_OF_CLASSIFIERS = ("soft_labels", "test", "adversarial_epsilon", "label_smoothing_factor")
+
+
+def _check_task(recipe: Recipe, model_class: ModelClass) -> None:
+    """Raise `RecipeError` for fields that would be ignored, before anything is written."""
+    if model_class is SentimentLSTMForPreTraining:
+        for name in _OF_CLASSIFIERS:
+            if recipe.fields.get(name):
+                raise RecipeError(f"`{name}` means nothing to pretraining: leave it out")
+    elif recipe.reviews.soft_labels is None:
+        if recipe.reviews.unlabelled:
+            raise RecipeError("`unlabelled` texts need `soft_labels` to learn from")
+        if recipe.fields.get("soft_label_weight") is not None:
+            raise RecipeError("`soft_label_weight` means nothing without `soft_labels`")
+
 
 # Split -> source -> its reviews.
 _Reviews = dict[str, dict[str, datasets.Dataset]]
@@ -331,6 +350,9 @@ def _is_finished(folder: Path, results: dict[str, Any]) -> bool:
     ]
     if different:
         raise RecipeError(f"{folder}: holds another run: {'; '.join(different)}; {advice}")
+    kinds = [found.get("model", SentimentLSTMForSequenceClassification.__name__), wanted["model"]]
+    if kinds[0] != kinds[1]:
+        raise RecipeError(f"{folder}: holds a {kinds[0]}, which is not what is asked for; {advice}")
     for part in ("reviews", "files"):
         if found.get(part, {}) != wanted[part]:
             raise RecipeError(f"{folder}: holds a run on other {part} of the same names; {advice}")
@@ -423,8 +445,6 @@ def _training_tokens(
     if not labels:
         return _tokenize([part.select_columns("text") for part in parts], tokenizer, max_length)
     if arguments.soft_labels is None:
-        if arguments.unlabelled:
-            raise RecipeError("`unlabelled` texts need `soft_labels` to learn from")
         return _tokenize(parts, tokenizer, max_length)
     soften = _Softener(arguments.soft_labels, arguments.soft_label_weight)
     return _tokenize([soften(part) for part in parts], tokenizer, max_length)
@@ -567,7 +587,7 @@ def _results(recipe: Recipe, state: TrainerState, model: PreTrainedModel) -> dic
             "steps": state.global_step,
             "epochs": state.epoch,
             "best_step": state.best_global_step,
-            "best_validation_loss": state.best_metric,
+            "best_validation_loss": _best_loss(state),
             "log": state.log_history,
         },
         "machine": {
@@ -579,6 +599,18 @@ def _results(recipe: Recipe, state: TrainerState, model: PreTrainedModel) -> dic
         },
         "versions": {name: version(name) for name in _REPORTED_PACKAGES},
     }
+
+
+def _best_loss(state: TrainerState) -> float | None:
+    """The validation loss of the chosen step, by whichever metric it was chosen."""
+    return next(
+        (
+            entry["eval_loss"]
+            for entry in state.log_history
+            if "eval_loss" in entry and entry["step"] == state.best_global_step
+        ),
+        None,
+    )
 
 
 def _measure(
@@ -594,7 +626,8 @@ def _measure(
         probabilities = np.stack(
             list(predict_probabilities(model.eval(), tokenizer, _texts(validation)))
         )
-        model.config.temperature = fit_temperature(probabilities, labels)
+        # The probabilities are already those of the recipe's own temperature, if it names one.
+        model.config.temperature *= fit_temperature(probabilities, labels)
     return {
         f"{split}/{source}": evaluate(model, tokenizer, dataset)
         for split in ("validation", "test")

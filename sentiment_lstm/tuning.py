@@ -121,6 +121,9 @@ def _search(recipe: Recipe, space: Space, study: optuna.Study, trials: int) -> N
     tokens = make_tokens(recipe)
     arguments = recipe.training
     # Epochs, since steps mean something else for each batch size.
+    # Trainer gives a proposal the type of the value before it, and would round shares to 0.
+    arguments.warmup_steps = float(arguments.warmup_steps)
+    arguments.eval_delay = float(arguments.eval_delay)
     arguments.eval_strategy = IntervalStrategy.EPOCH
     arguments.save_strategy = SaveStrategy.NO
     arguments.load_best_model_at_end = False
@@ -193,6 +196,10 @@ def _require_optuna() -> None:
 # --- spaces --------------------------------------------------------------------------------------
 
 
+# What is set up once, before the first trial.
+_FIXED = ("init_from", "early_stopping_patience", "output_dir", "eval_strategy", "save_strategy")
+
+
 def _names(cls: type) -> set[str]:
     return {item.name for item in dataclasses.fields(cls)}
 
@@ -203,6 +210,8 @@ def _checked(name: str, values: Any, where: str) -> Any:
             f"{where}: `{name}` is no field of the architecture or of training, and only those "
             "can be varied"
         )
+    if name in _FIXED:
+        raise RecipeError(f"{where}: `{name}` is the same in every trial, and cannot be varied")
     if isinstance(values, list) and values:
         return values
     if isinstance(values, dict) and {"low", "high"} <= set(values) <= {"low", "high", "log"}:

@@ -101,6 +101,14 @@ def test_a_wrong_table_says_so(
         run(monkeypatch, table, "--output_dir", table.parent / "out")
 
 
+@pytest.mark.parametrize("arguments", [["--seed", "42"], ["--seed=42"]])
+def test_one_seed_for_all_rows_is_refused(
+    arguments: list[str], table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match="say how many with --seeds"):
+        run(monkeypatch, table, *arguments)
+
+
 @pytest.mark.parametrize(
     "path", sorted(Path(ablation.__file__).parent.glob("ablations/*.yaml")), ids=lambda p: p.stem
 )

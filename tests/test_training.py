@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -15,8 +16,15 @@ import yaml
 from safetensors.torch import load_file
 from transformers import AutoModel, TrainerCallback, pipeline
 
-from sentiment_lstm import SentimentLSTMForSequenceClassification, recipes, training
+from sentiment_lstm import (
+    SentimentLSTMConfig,
+    SentimentLSTMForSequenceClassification,
+    pretraining,
+    recipes,
+    training,
+)
 from sentiment_lstm.inference import load
+from sentiment_lstm.pretraining import SentimentLSTMForPreTraining
 from sentiment_lstm.recipes import RecipeError, read_recipe
 from sentiment_lstm.reviews import load_reviews
 from sentiment_lstm.soft_labels import (
@@ -26,7 +34,13 @@ from sentiment_lstm.soft_labels import (
     write_soft_labels,
 )
 from sentiment_lstm.tokenization import train_tokenizer
-from sentiment_lstm.trainer import Clock, LengthGroupedBatches, SentimentTrainer, _worst
+from sentiment_lstm.trainer import (
+    Clock,
+    FollowTraining,
+    LengthGroupedBatches,
+    SentimentTrainer,
+    _worst,
+)
 from sentiment_lstm.training import pretrain, train
 
 RECIPES = Path(__file__).parent.parent / "scripts" / "recipes"
@@ -94,6 +108,18 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
         ({"lr_scheduler_type": "straight"}, r"recipe\.yaml: .*straight"),
         ({"hidden_size": None}, r"recipe\.yaml: --hidden_size cannot be null"),
         ({"save_steps": 7}, r"recipe\.yaml: `save_steps` follows `eval_steps`"),
+        ({"max_train_length": 0}, r"recipe\.yaml: `max_train_length` must be 1 or more"),
+        ({"soft_label_weight": 1.5}, r"recipe\.yaml: `soft_label_weight` must be from 0 to 1"),
+        ({"adversarial_epsilon": -1}, r"recipe\.yaml: `adversarial_epsilon` must be above 0"),
+        ({"early_stopping_patience": 0}, r"recipe\.yaml: `early_stopping_patience` must be 1"),
+        (
+            {"early_stopping_patience": 2, "load_best_model_at_end": False},
+            r"recipe\.yaml: `early_stopping_patience` needs validation",
+        ),
+        (
+            {"average_decay": 0.9, "load_best_model_at_end": False},
+            r"recipe\.yaml: `average_decay` needs `load_best_model_at_end`",
+        ),
         ({"test": ["sample", "sample"]}, r"recipe\.yaml: `test` names sample more than once"),
     ],
 )
@@ -390,6 +416,16 @@ def test_accumulation_changes_nothing(write_recipe: WriteRecipe, tmp_path: Path)
         assert first == pytest.approx(second, rel=1e-3, abs=1e-4)
 
 
+def test_the_order_of_an_epoch_is_set_where_trainer_does_not_reach() -> None:
+    """With several processes, the loader of a run that resumes hides the sampler."""
+    trainer: Any = SimpleNamespace(sampler=LengthGroupedBatches(2, [1, 2, 3], seed=0))
+    follow = FollowTraining(trainer)
+    for epoch, expected in [(None, 0), (0.0, 0), (0.99, 0), (1.0 - 1e-9, 1), (1.4, 1), (2, 2)]:
+        state: Any = SimpleNamespace(epoch=epoch)
+        follow.on_epoch_begin(None, state, None)
+        assert trainer.sampler.epoch == expected
+
+
 # --- batches -------------------------------------------------------------------------------------
 
 
@@ -518,6 +554,64 @@ def test_weights_that_do_not_fit_are_named(write_recipe: WriteRecipe, tmp_path: 
         train(read_recipe(write_recipe(**fields, hidden_size=20)))
     with pytest.raises(RecipeError, match="init_from: there is no file"):
         train(read_recipe(write_recipe(**fields | {"init_from": "nowhere"})))
+
+
+def test_the_loss_of_pretraining_is_lowest_at_the_truth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The gradient of the sampled softmax is zero, on average, where the model is right."""
+    monkeypatch.setattr(pretraining, "NEGATIVES", 1000)  # every word is drawn many times
+    words = 20
+    model = SentimentLSTMForPreTraining(
+        SentimentLSTMConfig(vocab_size=words, embedding_size=4, hidden_size=4)
+    )
+    torch.manual_seed(5)
+    targets = torch.arange(words).repeat_interleave(torch.randint(1, 200, (words,)))
+    with torch.no_grad():
+        model.output_bias.copy_((targets.bincount() / len(targets)).log())
+    queries = torch.zeros(len(targets), 4)
+    for _ in range(60):
+        model._loss(queries, targets, pretraining._sample(words, queries.device)).backward()
+    assert model.output_bias.grad is not None
+    assert (model.output_bias.grad / 60).abs().max() < 0.003
+
+
+def test_pretraining_reads_either_padding_alike() -> None:
+    model = SentimentLSTMForPreTraining(
+        SentimentLSTMConfig(vocab_size=20, embedding_size=4, hidden_size=4)
+    ).eval()
+    ids, mask = torch.tensor([[3, 4, 5, 6], [7, 8, 9, 0]]), torch.ones(2, 4, dtype=torch.int64)
+    mask[1, 3] = 0
+    losses = []
+    for shift in (0, 1):
+        rows = torch.stack([ids[0], ids[1].roll(shift)])
+        masks = torch.stack([mask[0], mask[1].roll(shift)])
+        torch.manual_seed(0)
+        losses.append(model(rows, masks).loss)
+    torch.testing.assert_close(losses[0], losses[1])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(train, pretrain), (pretrain, train)], ids=["train", "pretrain"]
+)
+def test_a_classifier_is_no_language_model(
+    first: Callable[[Any], Path], second: Callable[[Any], Path], write_recipe: WriteRecipe
+) -> None:
+    recipe = write_recipe(num_train_epochs=1)
+    first(read_recipe(recipe))
+    with pytest.raises(
+        RecipeError, match=r"holds a SentimentLSTMFor.*, which is not what is asked"
+    ):
+        second(read_recipe(recipe))
+
+
+@pytest.mark.parametrize("field", [{"test": "sample"}, {"adversarial_epsilon": 1.0}])
+def test_pretraining_says_what_means_nothing_to_it(
+    field: dict[str, Any], write_recipe: WriteRecipe, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=f"`{next(iter(field))}` means nothing to pretraining"):
+        pretrain(read_recipe(write_recipe(**field)))
+    assert not (tmp_path / "run").exists()
 
 
 def test_pretraining_teaches_words_and_a_classifier_starts_from_it(
