@@ -25,6 +25,7 @@ import yaml
 from accelerate.commands.launch import launch_command_parser
 from fake_hub import FakeHub
 from test_hub import WITHOUT_PACKAGE
+from torch.distributed.run import get_args_parser
 
 from sentiment_lstm.cli import main
 from sentiment_lstm.recipes import read_recipe
@@ -83,6 +84,7 @@ SHORTENED = {
         "--trials 1 --max_steps 1 --use_cpu --disable_tqdm true "
         "--train my/train.ft.txt.bz2 --validation my/dev.ft.txt"
     ),
+    "python scripts/benchmark.py": "--limit 20 --rounds 1",
     "python scripts/tutorial_hidden_state.py": (
         "--seeds 1 --epochs 1 --batch_size 10 --embedding_dim 4 --hidden_dim 4"
     ),
@@ -117,8 +119,9 @@ def workshop(
     )
     hub.connect(monkeypatch)
     monkeypatch.chdir(folder)
-    # tutorial_parity.py sets it for its process, which here is that of all tests.
-    monkeypatch.setenv("RAYON_NUM_THREADS", "1")
+    # The scripts set these for their process, which here is that of all tests.
+    for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
     return Workshop(folder, hub, monkeypatch)
 
 
@@ -228,23 +231,27 @@ def run_script(words: list[str], block: Block, workshop: Workshop) -> None:
     assert not status, f"{block.where}: {shlex.join(words)}"
 
 
-def run_accelerate(words: list[str], block: Block, workshop: Workshop) -> None:
-    """What it launches, in this process; two of them are launched in `test_ecosystem.py`."""
-    assert words[1] == "launch", f"{block.where}: {shlex.join(words)}"
-    options = launch_command_parser().parse_args(words[2:])
-    assert options.module, f"{block.where}: {shlex.join(words)}"
-    assert options.training_script == "sentiment_lstm", f"{block.where}: {shlex.join(words)}"
-    arguments = [*options.training_script_args, "--output_dir", "my/launched"]
+def run_launched(words: list[str], block: Block, workshop: Workshop) -> None:
+    """What several processes are launched to do, by one; that two share it is tested elsewhere."""
+    parsers = {"accelerate": launch_command_parser, "torchrun": get_args_parser}
+    start = 2 if words[0] == "accelerate" else 1
+    options = parsers[words[0]]().parse_args(words[start:])
+    assert (options.module, options.training_script) == (True, "sentiment_lstm"), block.where
+    arguments = options.training_script_args
+    if arguments[0] == "train":
+        arguments += ["--output_dir", "my/launched"]
     line = shlex.join(["sentiment-lstm", *arguments])
     run_bash(Block(block.where, "bash", line), workshop)
 
 
 COMMANDS: dict[str, Callable[[list[str], Block, Workshop], None]] = {
     "sentiment-lstm": run_cli,
-    "accelerate": run_accelerate,
+    "accelerate": run_launched,
     "make": run_make,
     "hf": run_hf,
     "python": run_script,
+    "accelerate": run_launched,
+    "torchrun": run_launched,
 }
 
 
