@@ -246,7 +246,6 @@ def run_launched(words: list[str], block: Block, workshop: Workshop) -> None:
 
 COMMANDS: dict[str, Callable[[list[str], Block, Workshop], None]] = {
     "sentiment-lstm": run_cli,
-    "accelerate": run_launched,
     "make": run_make,
     "hf": run_hf,
     "python": run_script,
