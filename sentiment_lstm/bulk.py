@@ -82,7 +82,7 @@ def predict_file(
     """Classify the texts of one file into another, a row a text, in order.
 
     Rows are written as they come, and the output takes its name when it is whole. A job that was
-    stopped goes on when it is given again. Under `accelerate launch` or `torchrun` every process
+    stopped goes on when it is given again. Under `torchrun` or `accelerate launch` every process
     takes its share of the chunks, and the main process joins the parts. (On several machines the
     output must lie where all of them can read it.)
 
