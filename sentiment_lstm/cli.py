@@ -331,7 +331,7 @@ def _parser() -> argparse.ArgumentParser:
         examples:
           sentiment-lstm predict runs/demo "Broke after a week." "Best purchase this year!"
           sentiment-lstm predict runs/demo --input reviews.txt.gz --output labels.jsonl
-          accelerate launch --multi_gpu --num_processes 2 -m sentiment_lstm predict runs/demo \\
+          torchrun --nproc_per_node 2 -m sentiment_lstm predict runs/demo \\
               --input reviews.txt.gz --output labels.jsonl
           cut -f3 reviews.tsv | sentiment-lstm predict runs/demo --format csv > labels.csv
         """,
