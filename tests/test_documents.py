@@ -85,6 +85,10 @@ SHORTENED = {
         "--train my/train.ft.txt.bz2 --validation my/dev.ft.txt"
     ),
     "python scripts/benchmark.py": "--limit 20 --rounds 1",
+    "python scripts/ablation.py": (
+        "--seeds 1 --max_steps 1 --use_cpu --disable_tqdm true "
+        "--train my/train.ft.txt.bz2 --validation my/dev.ft.txt"
+    ),
     "python scripts/tutorial_hidden_state.py": (
         "--seeds 1 --epochs 1 --batch_size 10 --embedding_dim 4 --hidden_dim 4"
     ),
