@@ -66,6 +66,7 @@ STAND_INS = {
     "STATE_DICT.pt": "my/state_dict.pt",
     "WORDS.json": "my/words.json",
     "OUT": "my/converted",
+    "FOLDER": "runs/default",
     # The reviews of record, which are not part of the checkout.
     "../shared/data/kaggle_train.ft.txt": "my/train.ft.txt.bz2",
     "../shared/data/amazon_other_train.ft.txt.bz2:train[:57489]": "my/train.ft.txt.bz2:train[:30]",
@@ -85,6 +86,7 @@ SHORTENED = {
         "--train my/train.ft.txt.bz2 --validation my/dev.ft.txt"
     ),
     "python scripts/benchmark.py": "--limit 20 --rounds 1",
+    "python scripts/benchmark_accuracy.py": "--peers tfidf",
     "python scripts/ablation.py": (
         "--seeds 1 --max_steps 1 --use_cpu --disable_tqdm true "
         "--train my/train.ft.txt.bz2 --validation my/dev.ft.txt"
