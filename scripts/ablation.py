@@ -28,7 +28,7 @@ import yaml
 from numpy.typing import NDArray
 
 from sentiment_lstm.inference import load, predict_probabilities
-from sentiment_lstm.recipes import RecipeError, read_recipe
+from sentiment_lstm.recipes import RecipeError, as_arguments, read_recipe
 from sentiment_lstm.reviews import load_reviews
 from sentiment_lstm.training import RESULTS_FILE, train
 
@@ -52,7 +52,7 @@ def read_table(path: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
 
 def run(recipe: Path, fields: dict[str, Any], seed: int, folder: Path, extra: list[str]) -> None:
     """Train one row with one seed, unless that is done, and note which reviews it gets right."""
-    overrides = as_overrides(fields | {"output_dir": str(folder), "seed": seed})
+    overrides = as_arguments(fields | {"output_dir": str(folder), "seed": seed})
     read = read_recipe(recipe, [*overrides, *extra])
     train(read)
     if not (folder / RIGHT_FILE).exists():
@@ -66,15 +66,6 @@ def run(recipe: Path, fields: dict[str, Any], seed: int, folder: Path, extra: li
             )
             right.append(probabilities.argmax(1) == np.array(reviews["label"][:]))
         np.save(folder / RIGHT_FILE, np.concatenate(right))
-
-
-def as_overrides(fields: dict[str, Any]) -> list[str]:
-    """Fields of a table as command-line arguments of a recipe."""
-    overrides: list[str] = []
-    for name, value in fields.items():
-        values = value if isinstance(value, list) else [value]
-        overrides += [f"--{name}", *(v if isinstance(v, str) else json.dumps(v) for v in values)]
-    return overrides
 
 
 def summarise(folders: list[Path], baseline: NDArray[np.float64] | None) -> dict[str, Any]:

@@ -234,10 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         """,
     )
     command.usage = f"{command.prog} [-h] [--traceback] RECIPE [--field value ...]"
-    command.set_defaults(
-        takes_fields=True, when_interrupted="; the same command goes on from the last checkpoint"
-    )
-    command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
+    _take_recipe(command, goes_on="from the last checkpoint")
 
     command = _add(
         commands,
@@ -256,10 +253,7 @@ def _parser() -> argparse.ArgumentParser:
         """,
     )
     command.usage = f"{command.prog} [-h] [--traceback] RECIPE [--field value ...]"
-    command.set_defaults(
-        takes_fields=True, when_interrupted="; the same command goes on from the last checkpoint"
-    )
-    command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
+    _take_recipe(command, goes_on="from the last checkpoint")
 
     command = _add(
         commands,
@@ -284,10 +278,7 @@ def _parser() -> argparse.ArgumentParser:
         trials with a larger --trials.
         """,
     )
-    command.set_defaults(
-        takes_fields=True, when_interrupted="; the same command goes on after the finished trials"
-    )
-    command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
+    _take_recipe(command, goes_on="after the finished trials")
     command.add_argument(
         "--trials", type=int, default=20, metavar="N", help="trials in all (default: 20)"
     )
@@ -416,6 +407,14 @@ def _parser() -> argparse.ArgumentParser:
         help="say what would be sent, and send nothing",
     )
     return parser
+
+
+def _take_recipe(command: argparse.ArgumentParser, goes_on: str) -> None:
+    """Let a command take a recipe and its fields, and say where it goes on when interrupted."""
+    command.set_defaults(
+        takes_fields=True, when_interrupted=f"; the same command goes on {goes_on}"
+    )
+    command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
 
 
 def _add(

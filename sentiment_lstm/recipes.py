@@ -227,7 +227,7 @@ def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         raise RecipeError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping, `field: value` on each line")
-    fields = _explicit_fields(_as_arguments(content), str(path))
+    fields = _explicit_fields(as_arguments(content), str(path))
     fields |= _explicit_fields(overrides, "command line")
     _check_sources(fields, str(path))
     fields.setdefault("output_dir", f"runs/{Path(path).stem}")
@@ -303,8 +303,15 @@ def _without_nulls(
     return unset, others
 
 
-def _as_arguments(fields: Mapping[str, Any]) -> list[str]:
-    """A YAML mapping as command-line arguments, so that both are read by the same rules."""
+def as_arguments(fields: Mapping[str, Any]) -> list[str]:
+    """A YAML mapping as command-line arguments, so that both are read by the same rules.
+
+    Args:
+        fields: Field of a recipe -> its value; a list is several values, `None` is `null`.
+
+    Returns:
+        Arguments for `read_recipe`.
+    """
     arguments: list[str] = []
     for name, value in fields.items():
         values = value if isinstance(value, list) else [value]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import logging
 import math
@@ -42,7 +41,7 @@ from .modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .pretraining import SentimentLSTMForPreTraining
 from .publishing import publish_results
 from .recipes import Recipe, RecipeError, ReviewArguments, TokenizerArguments
-from .reviews import load_reviews, load_texts
+from .reviews import file_digest, load_reviews, load_texts
 from .slices import has_negation, score_slices
 from .soft_labels import SoftLabelError, read_soft_labels, text_key
 from .tokenization import DEFAULT_FACE, TUTORIAL_FACE, train_tokenizer
@@ -108,7 +107,7 @@ def _run(recipe: Recipe, model_class: ModelClass) -> Path:
             "reviews": _describe(reviews),
             "bf16": arguments.bf16,
             "model": model_class.__name__,
-            "files": {name: _digest(path) for name, path in _files_of(recipe).items()},
+            "files": {name: file_digest(path) for name, path in _files_of(recipe).items()},
         }
         if _is_finished(folder, results):
             logger.warning("%s is finished: nothing to do", folder)
@@ -421,11 +420,6 @@ def _files_of(recipe: Recipe) -> dict[str, Path]:
     return files
 
 
-def _digest(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _training_parts(reviews: _Reviews) -> list[datasets.Dataset]:
     """What there is to learn from: the training reviews, then the texts without labels."""
     return [*reviews["train"].values(), *reviews.get("unlabelled", {}).values()]
@@ -472,7 +466,7 @@ class _Softener:
             batched=True,
             features=datasets.Features({"text": text, "label": soft}),
             new_fingerprint=Hasher.hash(
-                [dataset._fingerprint, _digest(Path(self.path)), self.weight]
+                [dataset._fingerprint, file_digest(self.path), self.weight]
             ),
             desc="soft labels",
         )

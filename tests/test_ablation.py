@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from sentiment_lstm.recipes import read_recipe
+from sentiment_lstm.recipes import as_arguments, read_recipe
 
 
 @pytest.fixture
@@ -116,4 +116,4 @@ def test_the_tables_of_the_project_are_valid(path: Path) -> None:
     recipe, rows = ablation.read_table(path)
     assert recipe.exists()
     for fields in rows.values():
-        read_recipe(recipe, ablation.as_overrides(fields))
+        read_recipe(recipe, as_arguments(fields))
