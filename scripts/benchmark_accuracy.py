@@ -1,40 +1,65 @@
 """Train other models on the reviews of a finished run, and measure them where it was measured.
 
-    python scripts/benchmark_accuracy.py FOLDER [--peers tfidf fasttext]
+    python scripts/benchmark_accuracy.py FOLDER [--peers tfidf fasttext minilm]
+    python scripts/benchmark_accuracy.py FOLDER --sizes 1000 4000 16000
 
 FOLDER is a model folder that `sentiment-lstm train` wrote. Each peer is trained on the very reviews
 of its recipe and measured on its validation and test reviews. Prints a table with the model first,
 and writes `FOLDER/peers.json`, which its card shows.
 
-fastText comes with the extra `benchmark`.
+With `--sizes` the model's recipe and the peers are also trained on so many of the reviews, drawn at
+random once, so that each set holds the smaller ones: `FOLDER/curve.json` and `FOLDER/curve.png`
+show accuracy against the number of reviews. The models of the smaller sets are kept below
+`--curve_dir`, and the command goes on where it was interrupted.
+
+fastText and MiniLM come with the extra `benchmark`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import math
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from sentiment_lstm.metrics import score
-from sentiment_lstm.peers import PEERS_FILE, Peer, write_peers
+from sentiment_lstm.peers import PEERS_FILE, Peer, read_peers, write_peers
+from sentiment_lstm.recipes import as_arguments, read_recipe
 from sentiment_lstm.reviews import load_reviews
-from sentiment_lstm.training import RESULTS_FILE
+from sentiment_lstm.training import RECIPE_FILE, RESULTS_FILE, train
 
-# Texts -> probabilities of POSITIVE, `(reviews,)`.
-Predict = Callable[[list[str]], NDArray[np.float64]]
-# What training gives: the function, and the number of parameters.
-Trained = tuple[Predict, int]
+CURVE_FILE, CURVE_PICTURE = "curve.json", "curve.png"
+# On few reviews a model needs more epochs than its recipe has: this many reviews are read.
+READ_AT_LEAST = 32_000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gives.
+
+    Args:
+        predict: Texts -> probabilities of POSITIVE, `(texts,)`.
+        parameters: Their number.
+        seconds: How long training took, where that is not how long the call took.
+    """
+
+    predict: Callable[[list[str]], NDArray[np.float64]]
+    parameters: int
+    seconds: float | None = None
 
 
 def tfidf(texts: list[str], labels: list[int]) -> Trained:
@@ -42,22 +67,23 @@ def tfidf(texts: list[str], labels: list[int]) -> Trained:
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     classifier = LogisticRegression(C=4, max_iter=1000)
     model = make_pipeline(vectorizer, classifier).fit(texts, labels)
-    return lambda unseen: model.predict_proba(unseen)[:, 1], int(classifier.coef_.size) + 1
+    return Trained(lambda unseen: model.predict_proba(unseen)[:, 1], int(classifier.coef_.size) + 1)
 
 
 def fasttext(texts: list[str], labels: list[int]) -> Trained:
-    """FastText with pairs of words, 10 dimensions and 5 epochs, on lower-cased text."""
+    """FastText with pairs of words, 10 dimensions and 5 epochs (at least 32,000 reviews read)."""
     import fasttext as package
 
     def cleaned(text: str) -> str:
         return " ".join(text.lower().split())
 
+    epochs = max(5, math.ceil(READ_AT_LEAST / len(texts)))
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
         for text, label in zip(texts, labels, strict=True):
             file.write(f"__label__{label} {cleaned(text)}\n")
         file.flush()
         model = package.train_supervised(
-            file.name, wordNgrams=2, dim=10, epoch=5, lr=0.5, minCount=2, verbose=0
+            file.name, wordNgrams=2, dim=10, epoch=epochs, lr=0.5, minCount=2, verbose=0
         )
 
     def predict(unseen: list[str]) -> NDArray[np.float64]:
@@ -67,43 +93,157 @@ def fasttext(texts: list[str], labels: list[int]) -> Trained:
         return np.where(positive, best, 1 - best)
 
     parameters = model.get_input_matrix().size + model.get_output_matrix().size
-    return predict, int(parameters)
+    return Trained(predict, int(parameters))
+
+
+def minilm(texts: list[str], labels: list[int]) -> Trained:
+    """MiniLM-L6, pretrained, fine-tuned in one epoch (at least 8,000 reviews read), 160 pieces."""
+    from minilm import fine_tune, predict_positive
+
+    tuned = fine_tune(texts, labels)
+    return Trained(
+        lambda unseen: predict_positive(tuned, unseen), tuned.model.num_parameters(), tuned.seconds
+    )
 
 
 PEERS: dict[str, tuple[str, Callable[[list[str], list[int]], Trained]]] = {
     "tfidf": ("TF-IDF + logistic regression", tfidf),
     "fasttext": ("fastText", fasttext),
+    "minilm": ("MiniLM-L6", minilm),
 }
 
 
-def measure(name: str, results: dict[str, Any], command: str) -> Peer:
+def measure_all(names: list[str], folder: Path, command: str) -> list[Peer]:
+    """Measure the peers of a run that are not yet in its `peers.json`, and write them there.
+
+    Args:
+        names: Keys of `PEERS`.
+        folder: The finished run.
+        command: The command that measures all peers, for whoever wants to repeat it.
+
+    Returns:
+        The peers that are asked for.
+
+    Raises:
+        ValueError: If the folder holds no finished run.
+    """
+    results = read_results(folder)
+    path = folder / PEERS_FILE
+    found = {peer.name: peer for peer in read_peers(path)} if path.exists() else {}
+    for name in names:
+        title, train_peer = PEERS[name]
+        known = found.get(title)
+        if known is None or set(known.metrics) != set(results["metrics"]):
+            found[title] = measure(title, train_peer, results, f"{command} --peers {name}")
+            write_peers(found.values(), path)
+            print(f"{folder}: {title} trained in {found[title].train_seconds} s", flush=True)
+    return [found[PEERS[name][0]] for name in names]
+
+
+def measure(
+    title: str,
+    train_peer: Callable[[list[str], list[int]], Trained],
+    results: dict[str, Any],
+    command: str,
+) -> Peer:
     """Train one peer on the training reviews of a run and measure it on each of its parts."""
-    title, train = PEERS[name]
-    texts: list[str] = []
-    labels: list[int] = []
     on_bad_line = results["recipe"].get("on_bad_line", "raise")
-    for source in results["recipe"]["train"]:
-        reviews = load_reviews(source, on_bad_line=on_bad_line)
-        texts += reviews["text"][:]
-        labels += reviews["label"][:]
+    texts, labels = read_training_reviews(results)
     started = time.perf_counter()
-    predict, parameters = train(texts, labels)
-    seconds = time.perf_counter() - started
+    trained = train_peer(texts, labels)
+    seconds = time.perf_counter() - started if trained.seconds is None else trained.seconds
     metrics = {}
     for part in results["metrics"]:
         reviews = load_reviews(part.split("/", 1)[1], on_bad_line=on_bad_line)
-        positive = predict(reviews["text"][:])
+        positive = trained.predict(reviews["text"][:])
         found = score(np.stack([1 - positive, positive], axis=1), reviews["label"][:])
         metrics[part] = {"reviews": len(reviews), **found}
     return Peer(
         name=title,
-        description=" ".join((train.__doc__ or "").split()),
-        parameters=parameters,
+        description=" ".join((train_peer.__doc__ or "").split()),
+        parameters=trained.parameters,
         trained_on="the same reviews",
         train_seconds=round(seconds, 1),
-        command=f"{command} --peers {name}",
+        command=command,
         metrics=metrics,
     )
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """The `results.json` of a finished run."""
+    results: dict[str, Any] = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+    if not results.get("metrics"):
+        raise ValueError(f"{folder}: no finished run of `sentiment-lstm train`")
+    return results
+
+
+def read_training_reviews(results: dict[str, Any]) -> tuple[list[str], list[int]]:
+    """The texts and labels that a run learned from."""
+    texts: list[str] = []
+    labels: list[int] = []
+    for source in results["recipe"]["train"]:
+        reviews = load_reviews(source, on_bad_line=results["recipe"].get("on_bad_line", "raise"))
+        texts += reviews["text"][:]
+        labels += reviews["label"][:]
+    return texts, labels
+
+
+def write_reviews(path: Path, texts: list[str], labels: list[int]) -> None:
+    """Write reviews as a source that a recipe can name."""
+    with open(path, "w", encoding="utf-8") as lines:
+        for text, label in zip(texts, labels, strict=True):
+            lines.write(json.dumps({"text": text, "label": label}) + "\n")
+
+
+def train_on_fewer(folder: Path, sizes: list[int], output: Path) -> list[Path]:
+    """Train the recipe of a run on some of its reviews.
+
+    Soft labels are left out: their teacher knew all the reviews.
+
+    Returns:
+        The model folder of each size.
+
+    Raises:
+        ValueError: If a size is not below the number of training reviews.
+    """
+    results = read_results(folder)
+    texts, labels = read_training_reviews(results)
+    if max(sizes) >= len(texts) or min(sizes) < 2:
+        raise ValueError(f"sizes are from 2 to {len(texts) - 1}, not {sizes}")
+    order = np.random.default_rng(0).permutation(len(texts))
+    folders = []
+    for size in sizes:
+        output.mkdir(parents=True, exist_ok=True)
+        source = output / f"{size}.jsonl"
+        chosen = order[:size].tolist()
+        write_reviews(source, [texts[i] for i in chosen], [labels[i] for i in chosen])
+        epochs = results["recipe"].get("num_train_epochs", 3)
+        fields = {
+            "train": str(source),
+            "output_dir": str(output / f"{size}"),
+            "num_train_epochs": max(epochs, math.ceil(READ_AT_LEAST / size)),
+            **dict.fromkeys(("unlabelled", "soft_labels", "soft_label_weight")),
+        }
+        folders.append(train(read_recipe(folder / RECIPE_FILE, as_arguments(fields))))
+    return folders
+
+
+def draw_curve(curve: dict[str, dict[str, dict[int, float]]], path: Path) -> None:
+    """Draw accuracy against the number of reviews.
+
+    Args:
+        curve: Part -> model -> number of reviews -> accuracy.
+        path: The PNG to write.
+    """
+    figure = Figure(figsize=(5 * len(curve), 4), layout="constrained")
+    panels = figure.subplots(1, len(curve), squeeze=False)[0]
+    for axes, (part, models) in zip(panels, curve.items(), strict=True):
+        for (name, points), marker in zip(models.items(), "os^Dv", strict=False):
+            axes.plot(list(points), [100 * y for y in points.values()], marker=marker, label=name)
+        axes.set(title=part, xscale="log", xlabel="training reviews", ylabel="accuracy (%)")
+        axes.grid(alpha=0.3)
+    panels[0].legend()
+    figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
 def table(results: dict[str, Any], peers: list[Peer]) -> str:
@@ -123,6 +263,16 @@ def table(results: dict[str, Any], peers: list[Peer]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def curve_table(curve: dict[str, dict[str, dict[int, float]]]) -> str:
+    """The curve in Markdown."""
+    sizes = sorted({size for models in curve.values() for m in models.values() for size in m})
+    lines = [["reviews", "model", *(f"{size:,}" for size in sizes)], ["---"] * (2 + len(sizes))]
+    for part, models in curve.items():
+        for name, points in models.items():
+            lines.append([part, name, *(f"{100 * points[size]:.1f} %" for size in sizes)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def main() -> None:
     """Measure the peers that are asked for."""
     parser = argparse.ArgumentParser(
@@ -130,22 +280,32 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--sizes", nargs="+", type=int, default=[], metavar="REVIEWS")
+    parser.add_argument("--curve_dir", type=Path, default=Path("runs/curve"))
     options = parser.parse_args()
     try:
-        results = json.loads((options.folder / RESULTS_FILE).read_text(encoding="utf-8"))
-        if not results.get("metrics"):
-            raise ValueError(f"{options.folder}: no finished run of `sentiment-lstm train`")
         command = "python scripts/benchmark_accuracy.py FOLDER"
-        peers = []
-        for name in options.peers:
-            peers.append(measure(name, results, command))
-            print(f"{peers[-1].name}: trained in {peers[-1].train_seconds} s", flush=True)
+        peers = measure_all(options.peers, options.folder, command)
+        results = read_results(options.folder)
+        print(f"\n{table(results, peers)}\n\nwrote {options.folder / PEERS_FILE}", flush=True)
+        if options.sizes:
+            smaller = train_on_fewer(options.folder, options.sizes, options.curve_dir)
+            curve: dict[str, dict[str, dict[int, float]]] = {}
+            for folder in [*smaller, options.folder]:
+                peers = measure_all(options.peers, folder, command)
+                results = read_results(folder)
+                size = sum(part["reviews"] for part in results["reviews"]["train"].values())
+                models = {"this model": results["metrics"], **{p.name: p.metrics for p in peers}}
+                for (name, metrics), part in itertools.product(models.items(), results["metrics"]):
+                    accuracies = curve.setdefault(Path(part).name, {}).setdefault(name, {})
+                    accuracies[size] = metrics[part]["accuracy"]
+            draw_curve(curve, options.folder / CURVE_PICTURE)
+            (options.folder / CURVE_FILE).write_text(json.dumps(curve, indent=2) + "\n")
+            print(f"\n{curve_table(curve)}\n\nwrote {options.folder / CURVE_PICTURE}")
     except ModuleNotFoundError as error:
         sys.exit(f"benchmark_accuracy: {error.name} is needed: pip install '.[benchmark]'")
     except (OSError, ValueError) as error:
         sys.exit(f"benchmark_accuracy: {error}")
-    write_peers(peers, options.folder / PEERS_FILE)
-    print(f"\n{table(results, peers)}\n\nwrote {options.folder / PEERS_FILE}")
 
 
 if __name__ == "__main__":

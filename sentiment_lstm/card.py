@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,7 @@ from .figures import (
 )
 from .peers import Peer, publish_peers
 from .publishing import dump_recipe, is_hub_id, parse_source, publish_results
-
-CARD_TEMPLATE = "card_template.md"
+from .released import CARD_TEMPLATE, hub_card
 
 # What a picture of this name shows, in the order of the card; any other is captioned by its name.
 _CAPTIONS = {
@@ -97,7 +95,7 @@ def make_card(
         model = repo_id or "path/to/this/folder"
         card: ModelCard = ModelCard.from_template(
             _metadata(results, name, peers),
-            template_str=_template(template).read_text(encoding="utf-8"),
+            template_str=Path(template or hub_card() / CARD_TEMPLATE).read_text(encoding="utf-8"),
             name=name,
             repo_id=repo_id,
             model=model,
@@ -145,16 +143,6 @@ def _check_peers(peers: Sequence[Peer], metrics: Mapping[str, Any]) -> None:
 
 
 # --- what the template is filled with ------------------------------------------------------------
-
-
-def _template(path: str | os.PathLike[str] | None) -> Any:
-    """The template: in the installed package, or in the checkout that the package is run from."""
-    if path is not None:
-        return Path(path)
-    installed = files(__package__ or "sentiment_lstm") / "hub_card" / CARD_TEMPLATE
-    if installed.is_file():
-        return installed
-    return Path(__file__).parents[1] / "hub_card" / CARD_TEMPLATE
 
 
 def _captioned(figures: Sequence[str]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import tee
+from pathlib import Path
 from typing import Any, TextIO
 
 # The modules that do the work are imported where they are needed: they take seconds, and help
@@ -105,11 +106,18 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _predict(options: argparse.Namespace) -> None:
     from .bulk import Rows, predict_file
     from .inference import draft_of, load, predict
+    from .released import released_folder
 
+    model_name = options.model
+    if model_name and any(map(str.isspace, model_name)) and not Path(model_name).is_dir():
+        options.text.insert(0, model_name)  # a text; no model is named
+        model_name = None
+    if model_name is None:
+        model_name = str(released_folder())
     rows = Rows(options.format, options.include_text)
     if options.input and options.output and not options.text:
         is_main = predict_file(
-            options.model,
+            model_name,
             options.input,
             options.output,
             text_column=options.text_column,
@@ -123,7 +131,7 @@ def _predict(options: argparse.Namespace) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("several processes need --input and --output")
     texts, kept = tee(_texts(options))
-    model, tokenizer = load(options.model)
+    model, tokenizer = load(model_name)
     draft = draft_of(model) if options.input and not options.exact else None
     predictions = predict(model, tokenizer, texts, draft=draft, chunk_size=options.chunk_size)
     with _output(options.output) as stream:
@@ -314,20 +322,28 @@ def _parser() -> argparse.ArgumentParser:
         """
         Without TEXT and --input, reviews are read from standard input, one a line. The output
         has one line a review, in order, with the label and the score of transformers' pipeline.
+        Without MODEL the released checkpoint answers: a first argument that is no folder and has
+        a space in it is a text.
 
         A file is computed in bf16 where the machine does so, and close calls again in float32:
         the labels are the same, the scores within 0.01. With --input and --output the work can
         be stopped: the same command goes on, and several processes share it.
 
         examples:
-          sentiment-lstm predict runs/demo "Broke after a week." "Best purchase this year!"
+          sentiment-lstm predict "Broke after a week." "Best purchase this year!"
+          sentiment-lstm predict runs/demo "Broke after a week."
           sentiment-lstm predict runs/demo --input reviews.txt.gz --output labels.jsonl
           torchrun --nproc_per_node 2 -m sentiment_lstm predict runs/demo \\
               --input reviews.txt.gz --output labels.jsonl
           cut -f3 reviews.tsv | sentiment-lstm predict runs/demo --format csv > labels.csv
         """,
     )
-    command.add_argument("model", metavar="MODEL", help="a model folder or Hub repository")
+    command.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        help="a model folder or Hub repository (default: the released checkpoint)",
+    )
     command.set_defaults(when_interrupted="; with --input and --output the same command goes on")
     command.add_argument("text", metavar="TEXT", nargs="*", help="texts to classify")
     command.add_argument(

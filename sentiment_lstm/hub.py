@@ -154,6 +154,35 @@ def push(
     return Push(sizes, commit.pr_url or commit.commit_url, commit.oid)
 
 
+def stage(
+    folder: str | os.PathLike[str], repo_id: str, output: str | os.PathLike[str]
+) -> dict[str, int]:
+    """Write what a push would send into a folder: the repository as the Hub would show it.
+
+    Args:
+        folder: A model folder.
+        repo_id: What the card calls it, `USER/NAME`.
+        output: Where to write; files of other names that are there stay.
+
+    Returns:
+        Name in the repository -> size in bytes.
+
+    Raises:
+        HubError: If the folder is no working model.
+    """
+    _check_target(repo_id, None, False)
+    folder, output = Path(folder), Path(output)
+    check_folder(folder)
+    contents = {
+        name: content if isinstance(content, bytes) else content.read_bytes()
+        for name, content in _contents(folder, repo_id).items()
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (output / name).write_bytes(content)
+    return {name: len(content) for name, content in contents.items()}
+
+
 def check_folder(folder: str | os.PathLike[str]) -> None:
     """Load a model folder and classify a text with it.
 

@@ -54,9 +54,11 @@ class ReviewArguments:
         default=None,
         metadata={"help": "What a teacher says of the training texts; see scripts/teacher.py."},
     )
-    soft_label_weight: float = field(
-        default=0.5,
-        metadata={"help": "What the teacher's word counts against the label, from 0 to 1."},
+    soft_label_weight: float | None = field(
+        default=None,
+        metadata={
+            "help": "What the teacher's word counts against the label, from 0 to 1 (default: 0.5)."
+        },
     )
     on_bad_line: str = field(
         default="raise",
@@ -327,8 +329,8 @@ def _check_sources(fields: Mapping[str, Any], path: str) -> None:
     length = fields.get("max_train_length")
     if length is not None and length < 1:
         raise RecipeError(f"{path}: `max_train_length` must be 1 or more; got {length}")
-    weight = fields.get("soft_label_weight", 0.5)
-    if not 0 <= weight <= 1:
+    weight = fields.get("soft_label_weight")
+    if weight is not None and not 0 <= weight <= 1:
         raise RecipeError(f"{path}: `soft_label_weight` must be from 0 to 1; got {weight}")
     if not fields.get("train") or not fields.get("validation"):
         raise RecipeError(f"{path}: name the reviews: `train` and `validation` are needed")

@@ -440,7 +440,8 @@ def _training_tokens(
         return _tokenize([part.select_columns("text") for part in parts], tokenizer, max_length)
     if arguments.soft_labels is None:
         return _tokenize(parts, tokenizer, max_length)
-    soften = _Softener(arguments.soft_labels, arguments.soft_label_weight)
+    weight = 0.5 if arguments.soft_label_weight is None else arguments.soft_label_weight
+    soften = _Softener(arguments.soft_labels, weight)
     return _tokenize([soften(part) for part in parts], tokenizer, max_length)
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import benchmark_accuracy
 import pytest
+import yaml
 
 from sentiment_lstm.peers import read_peers
+from sentiment_lstm.recipes import read_recipe
+from sentiment_lstm.training import train
 
 
 @pytest.fixture
@@ -52,3 +55,40 @@ def test_a_folder_without_results_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(SystemExit, match="no finished run"):
         run(monkeypatch, tmp_path)
+
+
+def test_the_curve_has_a_point_for_each_size_and_model(
+    review_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(benchmark_accuracy, "READ_AT_LEAST", 100)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"train: ['{review_file}:train[:30]', '{review_file}:train[30:40]']\n"
+        f"validation: {review_file}:train[40:]\noutput_dir: {tmp_path / 'run'}\n"
+        "num_train_epochs: 1\nembedding_size: 4\nhidden_size: 4\nuse_cpu: true\n"
+        "disable_tqdm: true\n"
+    )
+    folder = train(read_recipe(recipe))
+    curve_dir = tmp_path / "curve"
+    arguments = (folder, "--peers", "tfidf", "--sizes", 10, 20, "--curve_dir", curve_dir)
+    run(monkeypatch, *arguments)
+    curve = json.loads((folder / "curve.json").read_text())
+    (models,) = curve.values()
+    assert {name: list(points) for name, points in models.items()} == {
+        "this model": ["10", "20", "40"],
+        "TF-IDF + logistic regression": ["10", "20", "40"],
+    }
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert "| reviews | model | 10 | 20 | 40 |" in capsys.readouterr().out
+    small, large = ((curve_dir / f"{size}.jsonl").read_text() for size in (10, 20))
+    assert large.startswith(small), "the larger set holds the smaller one"
+    epochs = yaml.safe_load((curve_dir / "10" / "recipe.yaml").read_text())["num_train_epochs"]
+    assert epochs == 10
+
+    monkeypatch.setitem(benchmark_accuracy.PEERS, "tfidf", ("TF-IDF + logistic regression", None))
+    run(monkeypatch, *arguments)  # nothing is trained again
+    with pytest.raises(SystemExit, match="sizes are from 2 to 39"):
+        run(monkeypatch, folder, "--peers", "tfidf", "--sizes", 40)

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard, ModelCardData
 
-from sentiment_lstm.card import CARD_TEMPLATE, CardError, make_card
+from sentiment_lstm.card import CardError, make_card
 from sentiment_lstm.peers import Peer
 from sentiment_lstm.publishing import publish_results
+from sentiment_lstm.released import CARD_TEMPLATE
 
 SLICED = "/home/me/reviews/other.ft.txt.bz2:train[57:]"
 

@@ -106,6 +106,31 @@ def test_train_from_a_recipe_to_a_folder(
     assert main(["predict", str(folder), "fine"]) == 0
 
 
+def test_where_no_model_is_named_the_released_one_answers(
+    model_folder: Path,
+    text_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = "Broke after a week."
+    model_folder = model_folder.rename(tmp_path / "my model")  # a folder may have a space, too
+    assert main(["predict", str(model_folder), text]) == 0
+    wanted = capsys.readouterr().out
+    monkeypatch.setattr("sentiment_lstm.released.hub_card", lambda: model_folder)
+    assert main(["predict", text]) == 0
+    assert capsys.readouterr().out == wanted
+    assert main(["predict", text, "fine"]) == 0
+    assert capsys.readouterr().out.startswith(wanted)
+    output = tmp_path / "labels.jsonl"
+    assert main(["predict", "--input", str(text_file), "--output", str(output)]) == 0
+    lines = len(text_file.read_text().splitlines())
+    assert len(output.read_text().splitlines()) == lines
+    (model_folder / "model.safetensors").unlink()
+    assert main(["predict", text]) == 1
+    assert "no released checkpoint here; name a model folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -115,6 +140,7 @@ def test_train_from_a_recipe_to_a_folder(
         (["predict", "{folder}", "--input", "nowhere.txt"], "nowhere.txt: there is no such file"),
         (["predict", "{folder}", "fine", "--input", "{texts}"], "not both"),
         (["predict", "{folder}/a/b", "fine"], "no such model folder"),
+        (["predict", "fine"], "fine: no such model folder"),
         (["predict", "{folder}", "fine", "--chunk_size", "0"], "must be 1 or more"),
     ],
 )
@@ -140,7 +166,6 @@ def test_bad_input_is_one_line_and_exit_code_1(
     [
         [],
         ["fly"],
-        ["predict"],
         ["predict", "m", "--format", "xml"],
         ["evaluate", "m"],
         ["evaluate", "m", "sample", "--hidden_size", "3"],

@@ -1,0 +1,195 @@
+"""Let an ensemble say what it thinks of each review of a recipe: its soft labels.
+
+    python scripts/teacher.py scripts/recipes/distilled.yaml [--members lstm tfidf] [--folds 3]
+
+The recipe says where they go (`soft_labels`), on which reviews the ensemble is trained (`train`)
+and which texts without labels it reads besides (`unlabelled`); `sentiment-lstm train` with the
+recipe then learns from them. Members are `lstm`, the recipe's own model without soft labels, and
+the peers of `benchmark_accuracy.py`. Their log-odds are averaged.
+
+What a model says of the reviews that it was trained on is of little use: it knows their labels. So
+the reviews are dealt into folds, and each is judged by members that were trained on the other
+folds; texts without labels by all. Finished members are kept below `--output_dir`, so the command
+goes on where it was interrupted. `minilm` comes with the extra `benchmark`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmark_accuracy import PEERS, write_reviews
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from sentiment_lstm.inference import load, predict_probabilities
+from sentiment_lstm.metrics import score
+from sentiment_lstm.recipes import Recipe, as_arguments, read_recipe
+from sentiment_lstm.reviews import load_reviews, load_texts
+from sentiment_lstm.soft_labels import write_soft_labels
+from sentiment_lstm.training import train
+
+LSTM = "lstm"
+
+
+class Ensemble:
+    """The members, trained fold by fold.
+
+    Args:
+        recipe_path: The recipe.
+        overrides: Fields of it, as `sentiment-lstm train` takes them.
+        members: Names of them.
+        output_dir: Where finished members are kept.
+    """
+
+    def __init__(
+        self, recipe_path: Path, overrides: list[str], members: list[str], output_dir: Path
+    ) -> None:
+        self.recipe_path = recipe_path
+        self.overrides = overrides
+        self.members = members
+        self.output_dir = output_dir
+
+    def judge(
+        self, fold: int, texts: list[str], labels: list[int], unseen: list[str]
+    ) -> NDArray[np.float64]:
+        """Train each member on reviews, unless that was done, and ask it of other texts.
+
+        Returns:
+            Log-odds of POSITIVE, `(members, unseen)`.
+        """
+        said = []
+        for member in self.members:
+            path = self.output_dir / f"fold{fold}-{member}.npy"
+            if not path.exists():
+                positive = self._train(member, fold, texts, labels, unseen)
+                # A member that is quite sure must not outvote the others.
+                np.save(path, logit(positive.clip(0.001, 0.999)))
+            said.append(np.load(path))
+            print(f"fold {fold}: {member} has judged {len(unseen):,} texts", flush=True)
+        return np.stack(said)
+
+    def _train(
+        self, member: str, fold: int, texts: list[str], labels: list[int], unseen: list[str]
+    ) -> NDArray[np.float64]:
+        if member != LSTM:
+            return PEERS[member][1](texts, labels).predict(unseen)
+        source = self.output_dir / f"fold{fold}.jsonl"
+        write_reviews(source, texts, labels)
+        fields = {
+            "train": str(source),
+            "output_dir": str(self.output_dir / f"fold{fold}"),
+            **dict.fromkeys(("unlabelled", "soft_labels", "soft_label_weight")),
+        }
+        recipe = read_recipe(self.recipe_path, [*self.overrides, *as_arguments(fields)])
+        model, tokenizer = load(train(recipe))
+        return np.stack(list(predict_probabilities(model, tokenizer, unseen)))[:, 1]
+
+
+def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
+    """Judge the reviews and texts of a recipe and write what was said.
+
+    Prints how well the members, and all together, judge the labelled reviews and those of the
+    recipe's validation.
+
+    Args:
+        recipe: The recipe.
+        ensemble: Its members.
+        folds: Their number, from 2.
+
+    Returns:
+        The file of soft labels.
+    """
+    reviews = recipe.reviews
+    on_bad_line: Any = reviews.on_bad_line
+    parts = [load_reviews(source, on_bad_line=on_bad_line) for source in reviews.train]
+    texts = [text for part in parts for text in part["text"][:]]
+    labels = np.array([label for part in parts for label in part["label"][:]])
+    held_out = [load_reviews(source, on_bad_line=on_bad_line) for source in reviews.validation]
+    unlabelled = [t for source in reviews.unlabelled for t in load_texts(source)["text"][:]]
+    # Judged by the members of all folds: validation reviews, to measure, and texts without labels.
+    others = [text for part in held_out for text in part["text"][:]]
+    n_held_out = len(others)
+    others += unlabelled
+
+    fold_of = np.random.default_rng(0).permutation(len(texts)) % folds
+    judged = np.zeros((len(ensemble.members), len(texts)))
+    of_others = np.zeros((len(ensemble.members), len(others)))
+    for fold in range(folds):
+        inside = np.flatnonzero(fold_of == fold)
+        outside = np.flatnonzero(fold_of != fold)
+        unseen = [texts[i] for i in inside] + others
+        learned = [texts[i] for i in outside]
+        said = ensemble.judge(fold, learned, labels[outside].tolist(), unseen)
+        judged[:, inside] = said[:, : len(inside)]
+        of_others += said[:, len(inside) :] / folds
+
+    held_out_labels = np.array([label for part in held_out for label in part["label"][:]])
+    for name, log_odds, right in [
+        ("training reviews, each unseen", judged, labels),
+        ("validation reviews", of_others[:, :n_held_out], held_out_labels),
+    ]:
+        for who, odds in [*zip(ensemble.members, log_odds, strict=True), ("all", log_odds.mean(0))]:
+            positive = expit(odds)
+            found = score(np.stack([1 - positive, positive], axis=1), right)
+            print(f"{name}: {who} {found['accuracy']:.2%}, loss {found['loss']:.4f}", flush=True)
+
+    path = Path(str(reviews.soft_labels))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spoken = np.concatenate([judged.mean(0), of_others.mean(0)[n_held_out:]])
+    write_soft_labels(path, [*texts, *unlabelled], expit(spoken).tolist())
+    return path
+
+
+def main() -> None:
+    """Train an ensemble and let it speak."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--members", nargs="+", choices=[LSTM, *PEERS], default=[LSTM, "tfidf"])
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--output_dir", type=Path, default=Path("runs/teacher"))
+    options, overrides = parser.parse_known_args()
+    try:
+        recipe = read_recipe(options.recipe, overrides)
+        if recipe.reviews.soft_labels is None:
+            raise ValueError(f"{options.recipe}: say where the soft labels go (`soft_labels`)")
+        if options.folds < 2:
+            raise ValueError(f"--folds is 2 or more, not {options.folds}")
+        claim(options.output_dir, recipe, options.folds)
+        ensemble = Ensemble(options.recipe, overrides, options.members, options.output_dir)
+        path = teach(recipe, ensemble, options.folds)
+    except ModuleNotFoundError as error:
+        sys.exit(f"teacher: {error.name} is needed: pip install '.[benchmark]'")
+    except (OSError, ValueError) as error:
+        sys.exit(f"teacher: {error}")
+    print(f"wrote {path}")
+
+
+def claim(folder: Path, recipe: Recipe, folds: int) -> None:
+    """Give a folder to the members of a recipe, or find that it is theirs.
+
+    Raises:
+        ValueError: If it holds those of another recipe, or of other folds.
+    """
+    own = {name: v for name, v in recipe.fields.items() if not name.startswith("soft_label")}
+    task = json.dumps({"recipe": own, "folds": folds}, indent=2)
+    path = folder / "task.json"
+    if path.exists() and path.read_text(encoding="utf-8") != task:
+        raise ValueError(
+            f"{folder}: holds members of another recipe, or of other folds; choose another "
+            "--output_dir, or delete the folder to start anew"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(task, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The teacher: judges of each review have not been trained on it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import benchmark_accuracy
+import numpy as np
+import pytest
+import teacher
+import yaml
+
+from sentiment_lstm.recipes import read_recipe
+from sentiment_lstm.soft_labels import read_soft_labels, text_key
+from sentiment_lstm.training import train
+
+
+@pytest.fixture
+def recipe(review_file: Path, tmp_path: Path) -> Path:
+    (tmp_path / "texts.txt").write_text("A lamp, bright.\nIt leaks.\n")
+    fields: dict[str, Any] = {
+        "train": f"{review_file}:train[:40]",
+        "validation": f"{review_file}:train[40:]",
+        "unlabelled": str(tmp_path / "texts.txt"),
+        "soft_labels": str(tmp_path / "soft" / "labels.parquet"),
+        "soft_label_weight": 0.7,
+        "output_dir": str(tmp_path / "student"),
+        "embedding_size": 8,
+        "hidden_size": 8,
+        "num_train_epochs": 1,
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(fields))
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["teacher.py", *map(str, arguments)])
+    teacher.main()
+
+
+def test_no_judge_was_trained_on_what_it_judges(
+    recipe: Path,
+    reviews: list[tuple[str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[set[str], set[str]]] = []
+
+    class Spy:
+        def __init__(self, texts: list[str], labels: list[int]) -> None:
+            self.texts = texts
+            right = dict(reviews)
+            assert [right[text] for text in texts] == labels
+
+        def predict(self, unseen: list[str]) -> np.ndarray:
+            seen.append((set(self.texts), set(unseen)))
+            return np.full(len(unseen), 0.8)
+
+    monkeypatch.setitem(benchmark_accuracy.PEERS, "tfidf", ("spy", Spy))
+    folder = tmp_path / "members"
+    arguments = (recipe, "--members", "tfidf", "--folds", 4, "--output_dir", folder)
+    run(monkeypatch, *arguments)
+    training = {text for text, _ in reviews[:40]}
+    assert len(seen) == 4
+    assert all(not learned & judged for learned, judged in seen)
+    assert all(len(learned) == 30 and learned <= training for learned, _ in seen)
+    assert set.union(*(judged & training for _, judged in seen)) == training
+    said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    assert set(said) == {text_key(text) for text in [*training, "A lamp, bright.", "It leaks."]}
+    assert list(said.values()) == pytest.approx([0.8] * len(said))
+
+    run(monkeypatch, *arguments)
+    assert len(seen) == 4, "what was done is not done again"
+    with pytest.raises(
+        SystemExit, match=r"teacher: .*members of another recipe, or of other folds"
+    ):
+        run(monkeypatch, *arguments, "--hidden_size", 4)
+
+
+def test_a_student_learns_from_an_ensemble(
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(monkeypatch, recipe, "--folds", 2, "--output_dir", tmp_path / "members")
+    printed = capsys.readouterr().out
+    for who in ("lstm", "tfidf", "all"):
+        assert f"training reviews, each unseen: {who}" in printed
+        assert f"validation reviews: {who}" in printed
+    assert (train(read_recipe(recipe)) / "results.json").exists()
+
+
+def test_wrong_use_says_so(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match=r"say where the soft labels go"):
+        run(monkeypatch, recipe, "--soft_labels", "null", "--soft_label_weight", "null")
+    with pytest.raises(SystemExit, match="--folds is 2 or more, not 1"):
+        run(monkeypatch, recipe, "--folds", 1)
