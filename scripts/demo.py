@@ -1,4 +1,4 @@
-"""Train on real reviews, then classify a few through `transformers.pipeline`.
+"""Ask the released checkpoint, then train on real reviews and ask the model that comes of it.
 
 Run by `make demo`; by hand: python scripts/demo.py --output_dir runs/demo
 """
@@ -15,11 +15,18 @@ from transformers import pipeline
 
 import sentiment_lstm  # noqa: F401 - registers the model with transformers
 from sentiment_lstm.recipes import RecipeError, read_recipe
+from sentiment_lstm.released import released_folder
 from sentiment_lstm.training import RESULTS_FILE, train
 
 RECIPE = Path(__file__).parent / "recipes" / "demo.yaml"
 
-REVIEWS = [
+PRODUCT_REVIEWS = [
+    "Sturdy little lamp: bright, easy to set up, and it arrived a day early.",
+    "Do not bother: the hinge snapped in a week and nobody answers my mails.",
+    "I wanted to love these headphones, but the left side died on the third day.",
+    "Not what I expected, better! My daughter will not put it down.",
+]
+FILM_REVIEWS = [
     "A quiet, clever film with a wonderful cast. I was sorry when it ended.",
     "Two hours of my life that nobody will give back. The plot makes no sense at all.",
     "I expected nothing and got nothing.",
@@ -34,6 +41,9 @@ def main() -> None:
     parser.add_argument("--output_dir", default="runs/demo", help="default: runs/demo")
     options = parser.parse_args()
 
+    print("The released checkpoint (Amazon reviews):")
+    classify(released_folder(), PRODUCT_REVIEWS)
+    print("\nNow one of your own, on IMDB reviews.", flush=True)
     started = time.perf_counter()
     try:
         folder = train(read_recipe(RECIPE, ["--output_dir", options.output_dir]))
@@ -49,14 +59,19 @@ def main() -> None:
         f"  {metrics['accuracy']:.1%} of the {metrics['reviews']:,} held-out reviews right "
         f"(95 % interval {metrics['accuracy_low']:.1%} to {metrics['accuracy_high']:.1%})"
     )
-    print(f'\npipeline("text-classification", model="{folder}"):')
-    classify = pipeline("text-classification", model=str(folder))
-    for review, answer in zip(REVIEWS, classify(REVIEWS), strict=True):
-        print(f"  {answer['label']} {answer['score']:.3f}  {review}")
+    classify(folder, FILM_REVIEWS)
     print("\nWritten:")
     for path in sorted(folder.iterdir()):
         print(f"  {path}  ({path.stat().st_size / 1e6:.2f} MB)")
     print(f"\nDone in {time.perf_counter() - started:.0f} s.")
+
+
+def classify(folder: Path, reviews: list[str]) -> None:
+    """Print what a model folder says of reviews."""
+    print(f'pipeline("text-classification", model="{folder}"):')
+    answers = pipeline("text-classification", model=str(folder))(reviews)
+    for review, answer in zip(reviews, answers, strict=True):
+        print(f"  {answer['label']} {answer['score']:.3f}  {review}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from sentiment_lstm import (
 )
 from sentiment_lstm.inference import load
 from sentiment_lstm.pretraining import SentimentLSTMForPreTraining
-from sentiment_lstm.recipes import RecipeError, read_recipe
+from sentiment_lstm.recipes import RecipeError, as_arguments, read_recipe
 from sentiment_lstm.reviews import load_reviews
 from sentiment_lstm.soft_labels import (
     SoftLabelError,
@@ -175,6 +175,27 @@ def test_what_is_no_recipe_says_so(content: str, tmp_path: Path) -> None:
 def test_the_recipes_of_the_project_are_valid(path: Path) -> None:
     recipe = read_recipe(path, ["--use_cpu"])
     assert recipe.training.output_dir == f"runs/{path.stem}"
+
+
+def test_the_large_recipe_runs_on_a_cpu_in_small(review_file: Path, tmp_path: Path) -> None:
+    """All of it but its sizes; that a run resumes is a law of every recipe, tested below."""
+    small = {
+        "train": f"{review_file}:train[:40]",
+        "validation": f"{review_file}:train[40:50]",
+        "test": f"{review_file}:train[50:]",
+        "output_dir": str(tmp_path / "large"),
+        "embedding_size": 3,
+        "hidden_size": 10,
+        "per_device_train_batch_size": 4,
+        "num_train_epochs": 2,
+        "dataloader_num_workers": 1,
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
+    folder = train(read_recipe(RECIPES / "large.yaml", as_arguments(small)))
+    results = json.loads((folder / "results.json").read_text())
+    assert results["training"]["steps"] == 20
+    assert {part.split("/")[0] for part in results["metrics"]} == {"validation", "test"}
 
 
 # --- runs ----------------------------------------------------------------------------------------
