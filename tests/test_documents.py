@@ -73,14 +73,18 @@ STAND_INS = {
     "../shared/data/kaggle_dev.ft.txt": "my/dev.ft.txt",
     "../shared/data/amazon_other_train.ft.txt.bz2:train[57489:]": "my/train.ft.txt.bz2:train[30:]",
 }
+# The sources of a recipe that reads texts without labels as well.
+UNLABELLED = "--train my/train.ft.txt.bz2 --validation my/dev.ft.txt --unlabelled my/texts.txt"
 # How a command begins -> what is added to it, so that it ends in seconds.
 SHORTENED = {
     "sentiment-lstm train": "--max_steps 1 --use_cpu --disable_tqdm true",
     "sentiment-lstm train scripts/recipes/tutorial.yaml": "--embedding_size 4 --hidden_size 4",
-    "sentiment-lstm pretrain": (
-        "--max_steps 1 --use_cpu --disable_tqdm true --unlabelled my/texts.txt "
-        "--train my/train.ft.txt.bz2 --validation my/dev.ft.txt"
+    "sentiment-lstm train scripts/recipes/distilled.yaml": UNLABELLED,
+    "sentiment-lstm pretrain": f"--max_steps 1 --use_cpu --disable_tqdm true {UNLABELLED}",
+    "python scripts/teacher.py": (
+        f"--folds 2 --max_steps 1 --use_cpu --disable_tqdm true {UNLABELLED}"
     ),
+    "python scripts/release.py": "--output my/released",
     "sentiment-lstm tune": (
         "--trials 1 --max_steps 1 --use_cpu --disable_tqdm true "
         "--train my/train.ft.txt.bz2 --validation my/dev.ft.txt"
@@ -110,7 +114,8 @@ def workshop(
     for name in ("my", "runs"):
         (folder / name).mkdir(parents=True)
     shutil.copytree(model_folder, folder / "runs" / "demo")
-    (folder / "scripts").symlink_to(ROOT / "scripts")
+    for name in ("scripts", "hub_card"):
+        (folder / name).symlink_to(ROOT / name)
     lines = "".join(f"__label__{label + 1} {text}\n" for text, label in reviews)
     (folder / "my/train.ft.txt.bz2").write_bytes(bz2.compress(lines.encode()))
     (folder / "my/dev.ft.txt").write_text(lines)
