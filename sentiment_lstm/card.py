@@ -121,6 +121,8 @@ def make_card(
             reviews_table=_reviews_table(results["reviews"]),
             training_table=_training_table(results),
             recipe=dump_recipe(results["recipe"]).rstrip(),
+            init_from=results["recipe"].get("init_from"),
+            soft_labels=results["recipe"].get("soft_labels"),
             evaluate_command=shlex.join(
                 ["sentiment-lstm", "evaluate", model, *(part.partition("/")[2] for part in metrics)]
             ),

@@ -462,6 +462,16 @@ def test_results_that_are_no_finished_run_are_named(results: dict[str, Any]) -> 
         make_card(results)
 
 
+def test_a_run_that_goes_on_from_others_says_from_which(results: dict[str, Any]) -> None:
+    sentence = "The run goes on from earlier ones"
+    assert sentence not in str(make_card(results))
+    results["recipe"] |= {"init_from": "/home/me/runs/pretrain", "soft_labels": "/tmp/said.parquet"}
+    card = str(make_card(results))
+    assert sentence in card
+    assert "- `pretrain`, a language model" in card
+    assert "- `said.parquet`, what a teacher says" in card
+
+
 def test_own_template(results: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / CARD_TEMPLATE
     path.write_text("---\n{{ card_data }}\n---\n{{ name }}: {{ parameters }}")
