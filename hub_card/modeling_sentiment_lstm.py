@@ -1,0 +1,726 @@
+"""The LSTM sentiment classifier. This file travels to the Hub with the weights.
+
+How each parameter starts (`SentimentLSTMPreTrainedModel._init_weights`):
+
+| parameter               | shape                   | start                                     |
+|-------------------------|-------------------------|-------------------------------------------|
+| embeddings.weight       | (vocabulary, embedding) | normal(0, initializer_range); the row of  |
+|                         |                         | `_PAD` zero where padding is masked out   |
+| *_lstm.weight_ih_l0     | (4 x units, input)      | Xavier uniform, each gate for itself      |
+| *_lstm.weight_hh_l0     | (4 x units, units)      | orthogonal, each gate for itself          |
+|                         |                         | (Saxe et al. 2014)                        |
+| *_lstm.bias_ih_l0       | (4 x units)             | zero, the forget gate's quarter one       |
+|                         |                         | (Jozefowicz et al. 2015)                  |
+| *_lstm.bias_hh_l0       | (4 x units)             | zero                                      |
+| pooler.attention        | (hidden)                | zero: attention starts as the mean        |
+| classifier.weight       | (labels, pooled)        | Xavier uniform                            |
+| classifier.bias         | (labels)                | zero                                      |
+
+With `config.initialization="torch"`, layers and classifier start as torch starts them: uniform
+within 1/sqrt(units), and within 1/sqrt(pooled).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+from transformers.utils.generic import ModelOutput
+
+from .configuration_sentiment_lstm import SentimentLSTMConfig
+
+# What is known of the text read so far, by name; every tensor has the batch dimension first.
+State = dict[str, torch.Tensor]
+# Where each token went, and which token came to each place: what `_move_padding_right` returns.
+_Moved = tuple[torch.Tensor, torch.Tensor]
+_Output = TypeVar("_Output", bound=ModelOutput)
+
+
+@dataclass
+class SentimentLSTMModelOutput(BaseModelOutputWithPooling):
+    """What `SentimentLSTMModel` returns.
+
+    Args:
+        last_hidden_state (`torch.FloatTensor` of shape `(batch, sequence, hidden_size)`): States
+            of the last layer, zero at padding.
+        pooler_output (`torch.FloatTensor` of shape `(batch, poolings * hidden_size)`): The
+            review as one vector; zero for an empty review.
+        hidden_states (`tuple` of `torch.FloatTensor`, *optional*): With
+            `output_hidden_states=True` the word vectors `(batch, sequence, embedding_size)` and
+            the states of every layer `(batch, sequence, hidden_size)`.
+        state (`dict` of `torch.FloatTensor`, *optional*): With `use_cache=True` what to pass as
+            `state` with the next piece of the same texts.
+    """
+
+    state: State | None = None
+
+
+@dataclass
+class SentimentLSTMClassifierOutput(SequenceClassifierOutput):
+    """What `SentimentLSTMForSequenceClassification` returns.
+
+    Args:
+        loss (`torch.FloatTensor` of shape `()`, *optional*): With `labels`: cross entropy, binary
+            cross entropy or squared error by `config.problem_type`.
+        logits (`torch.FloatTensor` of shape `(batch, num_labels)`): Scores before the softmax.
+        hidden_states (`tuple` of `torch.FloatTensor`, *optional*): As in
+            `SentimentLSTMModelOutput`.
+        state (`dict` of `torch.FloatTensor`, *optional*): As in `SentimentLSTMModelOutput`.
+    """
+
+    state: State | None = None
+
+
+class SentimentLSTMPreTrainedModel(PreTrainedModel):
+    """Base class: configuration, loading, saving and initialisation."""
+
+    config: SentimentLSTMConfig
+    config_class = SentimentLSTMConfig
+    base_model_prefix = "model"
+    main_input_name = "input_ids"
+    _input_embed_layer = "embeddings"
+    _no_split_modules = ["SentimentLSTMLayer"]  # noqa: RUF012 - an instance variable upstream
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Save config and weights; see `PreTrainedModel.save_pretrained` for the arguments.
+
+        A folder is good for each of the classes, so that its config names them all, where
+        transformers names only the class that is saved: `AutoModel` would then not find the
+        backbone of a classifier whose code comes from the Hub.
+        """
+        classes = (SentimentLSTMModel, SentimentLSTMForSequenceClassification)
+        for cls in classes if self._auto_class is not None else ():
+            auto_map = getattr(self.config, "auto_map", None) or {}
+            name = f"{cls.__module__.split('.')[-1]}.{cls.__name__}"
+            self.config.auto_map = auto_map | {cls._auto_class: name}
+        super().save_pretrained(*args, **kwargs)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # The functions of `init` leave alone what was loaded, parameter by parameter.
+        if isinstance(module, nn.Embedding):
+            values = torch.empty_like(module.weight).normal_(std=self.config.initializer_range)
+            if module.padding_idx is not None:
+                values[module.padding_idx] = 0.0
+            init.copy_(module.weight, values)
+        elif isinstance(module, SentimentLSTMPooler) and module.attention is not None:
+            init.zeros_(module.attention)
+        elif self.config.initialization == "torch" and isinstance(module, (nn.LSTM, nn.Linear)):
+            width = module.hidden_size if isinstance(module, nn.LSTM) else module.in_features
+            for parameter in module.parameters():
+                init.uniform_(parameter, -(width**-0.5), width**-0.5)
+        elif isinstance(module, nn.LSTM):
+            for name, parameter in module.named_parameters():
+                init.copy_(parameter, _new_lstm_parameter(name, parameter))
+        elif isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+
+
+class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
+    """The backbone: word vectors, LSTM layers and pooling, without a head.
+
+    Args:
+        config (`SentimentLSTMConfig`): The architecture.
+    """
+
+    def __init__(self, config: SentimentLSTMConfig) -> None:
+        super().__init__(config)
+        config.validate_architecture()  # once more: fields may have been set since it was made
+        padding_idx = config.pad_token_id if config.pad_to_length is None else None
+        self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx)
+        self.word_dropout = SentimentLSTMDropout(config.word_dropout, shared=-1)
+        locked = 1 if config.locked_dropout else None
+        self.embedding_dropout = SentimentLSTMDropout(config.embedding_dropout, shared=locked)
+        sizes = [config.embedding_size] + [config.hidden_size] * (config.num_hidden_layers - 1)
+        self.layers = nn.ModuleList(SentimentLSTMLayer(config, size) for size in sizes)
+        self.hidden_dropout = SentimentLSTMDropout(config.hidden_dropout, shared=locked)
+        self.pooler = SentimentLSTMPooler(config)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        state: State | None = None,
+        use_cache: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> SentimentLSTMModelOutput | tuple[Any, ...]:
+        """Read a batch of reviews, or the next pieces of them.
+
+        Args:
+            input_ids: Word ids, `(batch, sequence)` int64. A sequence of length 0 is an empty
+                review and is allowed.
+            attention_mask: 1 for words, 0 for padding, `(batch, sequence)`; padding may stand
+                anywhere. Without it every id is a word.
+            inputs_embeds: Word vectors `(batch, sequence, embedding_size)` in place of ids.
+            state: What `use_cache=True` returned for the pieces of the same texts before this
+                one. Only with one direction and with padding masked out.
+            use_cache: Whether to return the state for the next piece.
+            output_hidden_states: Whether to return the states of all layers.
+            return_dict: Whether to return a `SentimentLSTMModelOutput` rather than a tuple.
+
+        Returns:
+            See `SentimentLSTMModelOutput`. With `config.pad_to_length` the sequence length of
+            the states is that length.
+
+        Raises:
+            ValueError: If not just one of `input_ids` and `inputs_embeds` is given, if shapes do
+                not fit, or if the architecture cannot read in pieces.
+        """
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        words = self._checked(input_ids, attention_mask, inputs_embeds, state, use_cache)
+        length = words.shape[1]
+        words, mask, moved = self._arranged(words, _word_mask(words, attention_mask))
+        if inputs_embeds is None:
+            hidden = self.embeddings(words)  # (B, T, E)
+        else:  # not multiplied by the mask: padding may hold NaN
+            hidden = words.masked_fill(~mask.unsqueeze(-1), 0.0)
+        hidden = self.embedding_dropout(self.word_dropout(hidden))
+        lengths = mask.sum(1)  # (B,)
+        all_states: list[torch.Tensor] = []
+        if output_hidden_states:
+            hidden = _recorded(hidden * mask.unsqueeze(-1), moved, all_states)
+        cells: list[State] = []
+        for index, layer in enumerate(self.layers):
+            if index > 0:
+                hidden = self.hidden_dropout(hidden)
+            before = None if state is None else {name: state[name][:, index] for name in _CELLS}
+            hidden, cell = layer(hidden, lengths, before, use_cache)
+            hidden = hidden * mask.unsqueeze(-1)  # (B, T, H), zero at padding
+            if output_hidden_states:
+                hidden = _recorded(hidden, moved, all_states)
+            cells.append(cell)
+        if not output_hidden_states:
+            _recorded(hidden, moved, all_states)
+        pooled, seen = self.pooler(hidden, mask, lengths, state)  # (B, P * H)
+
+        if length == 0 and self.config.pad_to_length is None:
+            all_states = [states[:, :0] for states in all_states]
+        if use_cache:
+            seen |= {name: torch.stack([cell[name] for cell in cells], 1) for name in _CELLS}
+        output = SentimentLSTMModelOutput(
+            last_hidden_state=all_states[-1],
+            pooler_output=pooled,
+            hidden_states=tuple(all_states) if output_hidden_states else None,
+            state=seen if use_cache else None,
+        )
+        return _as_asked(output, return_dict, self.config)
+
+    @property
+    def can_read_in_pieces(self) -> bool:
+        """Whether a text may be fed in pieces: one direction, padding masked out."""
+        return not self.config.bidirectional and self.config.pad_to_length is None
+
+    def _checked(
+        self,
+        input_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        inputs_embeds: torch.Tensor | None,
+        state: State | None,
+        use_cache: bool | None,
+    ) -> torch.Tensor:
+        """The ids or the word vectors, whichever was given, if the arguments fit each other."""
+        if (state is not None or use_cache) and not self.can_read_in_pieces:
+            raise ValueError(
+                "only a model of one direction that masks padding out can read a text in pieces "
+                "(`bidirectional=False`, `pad_to_length=None`); pass the whole text at once, "
+                "without `state` and `use_cache`"
+            )
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("pass either `input_ids` or `inputs_embeds`")
+        if inputs_embeds is not None:
+            size = self.config.embedding_size
+            if inputs_embeds.dim() != 3 or inputs_embeds.shape[2] != size:
+                raise ValueError(
+                    f"`inputs_embeds` is {tuple(inputs_embeds.shape)}, and must be "
+                    f"(batch, sequence, {size})"
+                )
+            return inputs_embeds
+        assert input_ids is not None
+        if input_ids.dim() != 2:
+            raise ValueError(
+                f"`input_ids` is {tuple(input_ids.shape)}, and must be (batch, sequence): one "
+                "review alone is a batch of one, `input_ids[None]`"
+            )
+        if self.config.pad_to_length is None and input_ids.shape[1] > 0:
+            self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
+        # Tokenizers return an empty text as floats, and the pipeline then its whole batch.
+        return input_ids.long() if input_ids.is_floating_point() else input_ids
+
+    def _arranged(
+        self, words: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, _Moved | None]:
+        """Put the padding where the layers want it.
+
+        Returns:
+            The ids or word vectors and their mask, and, if tokens were moved, what
+            `_move_padding_right` says of it.
+        """
+        if words.shape[1] == 0:  # the LSTM needs a step: one of padding
+            shape = (words.shape[0], 1, *words.shape[2:])
+            words, mask = words.new_zeros(shape), mask.new_zeros(shape[:2])
+        if self.config.pad_to_length is not None:
+            return *self._pad_like_the_tutorial(words, mask, self.config.pad_to_length), None
+        if _is_right_padded(mask):
+            return words, mask, None
+        position, order = _move_padding_right(mask)
+        return _take(words, order), _take(mask, order), (position, order)
+
+    def _pad_like_the_tutorial(
+        self, words: torch.Tensor, mask: torch.Tensor, size: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keep the first `size` words of each review, padded on the left to that length.
+
+        The tutorial's `pad_input`, whatever padding the input came with. The padding counts as
+        words from here on, since the tutorial reads it.
+        """
+        _, order = _move_padding_right(mask)
+        lengths = mask.sum(1, keepdim=True).clamp(max=size)  # (B, 1)
+        # Column j of the padded review holds word j - (size - length).
+        column = torch.arange(size, device=mask.device) - (size - lengths)  # (B, size)
+        padded = _take(words, _take(order, column.clamp(0, words.shape[1] - 1)))
+        pad = torch.tensor(self.config.pad_token_id, device=mask.device)
+        if words.dim() == 2:
+            padded = torch.where(column < 0, pad, padded)
+        else:
+            padded = torch.where((column < 0).unsqueeze(-1), self.embeddings(pad), padded)
+        return padded, torch.ones_like(column, dtype=torch.bool)
+
+
+class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
+    """The backbone with dropout and a linear classifier on the pooled review.
+
+    An empty review has a zero vector, and so the classifier's bias as its logits (in the
+    tutorial face: the logits of a review of nothing but padding).
+
+    Args:
+        config (`SentimentLSTMConfig`): The architecture; `num_labels` and `problem_type` decide
+            head and loss as everywhere in transformers.
+    """
+
+    # The loss is a mean over the batch: without this Trainer would take it for a sum because
+    # of `num_items_in_batch`, and gradient accumulation would scale it.
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: SentimentLSTMConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels or 0
+        self.model = SentimentLSTMModel(config)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        pooled_size = len(config.poolings) * config.hidden_size
+        self.classifier = nn.Linear(pooled_size, 1 if config.single_logit else self.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        state: State | None = None,
+        use_cache: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> SentimentLSTMClassifierOutput | tuple[Any, ...]:
+        """Classify a batch of reviews.
+
+        Args:
+            input_ids: See `SentimentLSTMModel.forward`, as for the arguments not named here.
+            attention_mask: See there.
+            inputs_embeds: See there.
+            labels: `(batch,)` int64 classes, `(batch, num_labels)` float targets of several
+                labels, or float regression targets, by `config.problem_type`.
+            state: See there; the logits are those of the text read so far.
+            use_cache: See there.
+            output_hidden_states: See there.
+            return_dict: Whether to return a `SentimentLSTMClassifierOutput` rather than a tuple.
+
+        Returns:
+            See `SentimentLSTMClassifierOutput`.
+        """
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            inputs_embeds=inputs_embeds,
+            state=state,
+            use_cache=use_cache,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        logits = self.classifier(self.dropout(outputs.pooler_output))  # (B, num_labels)
+        if self.config.temperature != 1:
+            logits = logits / self.config.temperature
+        if self.config.single_logit:
+            logits = torch.cat([torch.zeros_like(logits), logits], dim=-1)  # (B, 2)
+        loss = None
+        if labels is not None:
+            if self.config.single_logit and labels.is_floating_point():
+                raise ValueError("with `single_logit` the labels are classes: pass integers")
+            loss = self.loss_function(labels, logits, self.config)
+        output = SentimentLSTMClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, state=outputs.state
+        )
+        return _as_asked(output, return_dict, self.config)
+
+
+class SentimentLSTMDropout(nn.Module):
+    """Dropout that decides once for all positions along one dimension.
+
+    Args:
+        p (`float`): Probability of zeroing.
+        shared (`int`, *optional*): The dimension: 1 drops the same numbers at every step of a
+            review, -1 whole vectors. `None` decides for each number.
+    """
+
+    def __init__(self, p: float, shared: int | None = None) -> None:
+        super().__init__()
+        self.p = p
+        self.shared = shared
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Drop from `(batch, sequence, size)`, in training only."""
+        if not self.training or self.p == 0:
+            return values
+        if self.shared is None:
+            return nn.functional.dropout(values, self.p)
+        shape = list(values.shape)
+        shape[self.shared] = 1
+        return values * nn.functional.dropout(values.new_ones(shape), self.p)
+
+    def extra_repr(self) -> str:
+        """What `print(model)` shows."""
+        return f"p={self.p}, shared={self.shared}"
+
+
+class SentimentLSTMLayer(nn.Module):
+    """One layer: an LSTM from left to right and, if asked for, one from right to left.
+
+    Each direction is an `nn.LSTM` of its own on right-padded input. Packed sequences would do the
+    same, but leave the fast path on a CPU (4.5 times slower, pytorch issue 149194); the reverse
+    direction reverses the words of each review and leaves the padding in its place.
+
+    Args:
+        config (`SentimentLSTMConfig`): The architecture.
+        input_size (`int`): Width of what the layer reads.
+    """
+
+    def __init__(self, config: SentimentLSTMConfig, input_size: int) -> None:
+        super().__init__()
+        units = config.hidden_size // (2 if config.bidirectional else 1)
+        self.weight_dropout = config.weight_dropout
+        self.forward_lstm = nn.LSTM(input_size, units, batch_first=True)
+        self.backward_lstm = (
+            nn.LSTM(input_size, units, batch_first=True) if config.bidirectional else None
+        )
+
+    def forward(
+        self,
+        hidden: torch.Tensor,
+        lengths: torch.Tensor,
+        cell: State | None = None,
+        use_cache: bool | None = None,
+    ) -> tuple[torch.Tensor, State]:
+        """Read right-padded reviews.
+
+        Args:
+            hidden: `(batch, sequence, input_size)`; its first `lengths` positions are words.
+            lengths: `(batch,)` int64, in words.
+            cell: `hidden` and `cell`, each `(batch, units)`, after the pieces before this one.
+            use_cache: Whether `hidden` and `cell` after the last word are needed.
+
+        Returns:
+            The states `(batch, sequence, hidden_size)`, of no meaning at padding, and with
+            `use_cache` the new `hidden` and `cell`, else an empty dict.
+        """
+        weight_dropout = self.weight_dropout if self.training else 0.0
+        if use_cache or cell is not None:
+            return _run_in_pieces(self.forward_lstm, hidden, lengths, cell, weight_dropout)
+        states = _run(self.forward_lstm, hidden, weight_dropout)
+        if self.backward_lstm is not None:
+            order = _reversal(lengths, hidden.shape[1])
+            reversed_ = _take(hidden, order)
+            backward = _take(_run(self.backward_lstm, reversed_, weight_dropout), order)
+            states = torch.cat([states, backward], dim=-1)
+        return states, {}
+
+
+class SentimentLSTMPooler(nn.Module):
+    """The states of a review as one vector, in one go or piece by piece.
+
+    Args:
+        config (`SentimentLSTMConfig`): `pooling` names what is concatenated.
+    """
+
+    def __init__(self, config: SentimentLSTMConfig) -> None:
+        super().__init__()
+        self.poolings = config.poolings
+        self.backward_units = config.hidden_size // 2 if config.bidirectional else 0
+        self.attention = (
+            nn.Parameter(torch.empty(config.hidden_size)) if "attention" in self.poolings else None
+        )
+
+    def forward(
+        self,
+        hidden: torch.Tensor,
+        mask: torch.Tensor,
+        lengths: torch.Tensor,
+        before: State | None = None,
+    ) -> tuple[torch.Tensor, State]:
+        """Pool right-padded states.
+
+        Args:
+            hidden: `(batch, sequence, hidden_size)`, zero at padding.
+            mask: True for words, `(batch, sequence)` bool.
+            lengths: `(batch,)` int64, in words.
+            before: What this returned for the pieces before this one.
+
+        Returns:
+            The vectors `(batch, poolings * hidden_size)`, zero for an empty review, and what is
+            needed to go on.
+        """
+        vectors: list[torch.Tensor] = []
+        seen: State = {}
+        for pooling in self.poolings:
+            vector, tensors = getattr(self, f"_{pooling}")(hidden, mask, lengths, before)
+            vectors.append(vector.to(hidden.dtype))
+            seen |= tensors
+        return torch.cat(vectors, dim=-1), seen
+
+    def _last(
+        self, hidden: torch.Tensor, mask: torch.Tensor, lengths: torch.Tensor, before: State | None
+    ) -> tuple[torch.Tensor, State]:
+        rows = torch.arange(hidden.shape[0], device=hidden.device)
+        last = hidden[rows, (lengths - 1).clamp(min=0)]  # (B, H)
+        if self.backward_units:  # the reverse direction ends at the first word
+            units = self.backward_units
+            last = torch.cat([last[:, :-units], hidden[:, 0, -units:]], dim=-1)
+        if before is not None:
+            last = torch.where(lengths.unsqueeze(-1) == 0, before["last"], last)
+        return last, {"last": last}
+
+    def _max(
+        self, hidden: torch.Tensor, mask: torch.Tensor, lengths: torch.Tensor, before: State | None
+    ) -> tuple[torch.Tensor, State]:
+        largest = hidden.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(1)  # (B, H)
+        if before is not None:
+            largest = torch.maximum(largest, before["max"])
+        return largest.masked_fill(largest == -torch.inf, 0.0), {"max": largest}
+
+    def _mean(
+        self, hidden: torch.Tensor, mask: torch.Tensor, lengths: torch.Tensor, before: State | None
+    ) -> tuple[torch.Tensor, State]:
+        total = hidden.sum(1, dtype=_at_least_fp32(hidden))  # (B, H)
+        count = lengths.unsqueeze(-1)  # (B, 1)
+        if before is not None:
+            total, count = total + before["sum"], count + before["count"]
+        return total / count.clamp(min=1), {"sum": total, "count": count}
+
+    def _attention(
+        self, hidden: torch.Tensor, mask: torch.Tensor, lengths: torch.Tensor, before: State | None
+    ) -> tuple[torch.Tensor, State]:
+        assert self.attention is not None
+        words = mask.unsqueeze(-1)  # (B, T, 1)
+        lowest = torch.finfo(torch.float32).min
+        scores = (hidden @ self.attention).to(_at_least_fp32(hidden)).unsqueeze(-1)  # (B, T, 1)
+        scores = scores.masked_fill(~words, lowest)
+        top = scores.amax(1)  # (B, 1)
+        if before is not None:
+            top = torch.maximum(top, before["attention_top"])
+        weights = (scores - top.unsqueeze(1)).exp() * words  # (B, T, 1)
+        total, weighted = weights.sum(1), (weights * hidden).sum(1)  # (B, 1), (B, H)
+        if before is not None:
+            decay = (before["attention_top"] - top).exp()
+            total = total + before["attention_total"] * decay
+            weighted = weighted + before["attention_weighted"] * decay
+        seen = {
+            "attention_top": top,
+            "attention_total": total,
+            "attention_weighted": weighted,
+        }
+        return weighted / total.clamp(min=torch.finfo(torch.float32).tiny), seen
+
+
+_CELLS = ("hidden", "cell")  # the names that the layers' own states have in a State
+
+
+def _as_asked(
+    output: _Output, return_dict: bool | None, config: SentimentLSTMConfig
+) -> _Output | tuple[Any, ...]:
+    """The output as it is or as a tuple, by the argument or else by the config."""
+    if return_dict is None:
+        return_dict = config.return_dict
+    return output if return_dict else output.to_tuple()
+
+
+def _new_lstm_parameter(name: str, parameter: torch.Tensor) -> torch.Tensor:
+    """Start values of one parameter of an `nn.LSTM`; see the table at the top.
+
+    The gates are stacked as input, forget, cell, output.
+    """
+    values = torch.zeros_like(parameter, dtype=torch.float32)
+    for gate, quarter in enumerate(values.chunk(4)):
+        if name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(quarter)
+        elif name.startswith("weight_hh"):
+            nn.init.orthogonal_(quarter)
+        elif name.startswith("bias_ih") and gate == 1:
+            quarter.fill_(1.0)
+    return values.to(parameter.dtype)
+
+
+def _word_mask(words: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """True for words, `(batch, sequence)` bool."""
+    if attention_mask is None:
+        return torch.ones(words.shape[:2], dtype=torch.bool, device=words.device)
+    if attention_mask.shape != words.shape[:2]:
+        raise ValueError(
+            f"`attention_mask` is {tuple(attention_mask.shape)}, the input {tuple(words.shape[:2])}"
+            ": both must be (batch, sequence)"
+        )
+    return attention_mask.bool()
+
+
+def _is_right_padded(mask: torch.Tensor) -> bool:
+    """Whether all padding stands behind the words, which spares a copy.
+
+    A traced or exported model must not depend on the example's data: there the answer is no.
+    """
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    return bool((mask[:, :-1] >= mask[:, 1:]).all())
+
+
+def _move_padding_right(mask: torch.Tensor) -> _Moved:
+    """Where each token goes, and which token comes there, when padding moves behind the words.
+
+    Both are `(batch, sequence)` int64 and inverse to each other. (A stable sort of the mask, by
+    counting.)
+    """
+    words_before = mask.cumsum(1)
+    padding_before = (~mask).cumsum(1)
+    position = torch.where(mask, words_before, mask.sum(1, keepdim=True) + padding_before) - 1
+    columns = torch.arange(mask.shape[1], device=mask.device).expand_as(position)
+    return position, torch.zeros_like(position).scatter(1, position, columns)
+
+
+def _reversal(lengths: torch.Tensor, size: int) -> torch.Tensor:
+    """The order that reverses the words of each review and leaves padding: its own inverse."""
+    column = torch.arange(size, device=lengths.device)  # (T,)
+    reverse = lengths.unsqueeze(-1) - 1 - column  # (B, T)
+    return torch.where(reverse >= 0, reverse, column)
+
+
+def _take(values: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """Reorder `(batch, sequence, ...)` along the sequence by `order` `(batch, columns)`."""
+    # Whole rows by one index: index_select moves them as blocks, gather number by number.
+    rows = order + values.shape[1] * torch.arange(order.shape[0], device=order.device)[:, None]
+    taken = values.flatten(0, 1).index_select(0, rows.flatten())
+    return taken.view(*order.shape, *values.shape[2:])
+
+
+def _recorded(
+    hidden: torch.Tensor, moved: _Moved | None, record: list[torch.Tensor]
+) -> torch.Tensor:
+    """Note the states where their words stood in the input, and return what to go on with.
+
+    What is noted lies on the way to the result and not beside it, so that it has a gradient.
+    """
+    if moved is None:
+        record.append(hidden)
+        return hidden
+    position, order = moved
+    record.append(_take(hidden, position))
+    return _take(record[-1], order)
+
+
+def _at_least_fp32(values: torch.Tensor) -> torch.dtype:
+    """The dtype to add up in: a sum of many bf16 numbers would be rounded away."""
+    return torch.promote_types(values.dtype, torch.float32)
+
+
+def _run(lstm: nn.LSTM, inputs: torch.Tensor, weight_dropout: float = 0.0) -> torch.Tensor:
+    """Run one direction from zero states: `(batch, sequence, units)`."""
+    dtype = torch.float32 if _lacks_kernel(inputs) else inputs.dtype
+    if dtype != inputs.dtype or weight_dropout:
+        run = functional_call(lstm, _weights(lstm, dtype, weight_dropout), (inputs.to(dtype),))
+    else:
+        run = lstm(inputs)
+    states: torch.Tensor = run[0]
+    return states.to(inputs.dtype)
+
+
+def _weights(lstm: nn.LSTM, dtype: torch.dtype, weight_dropout: float) -> dict[str, torch.Tensor]:
+    """The weights of one direction in a dtype, the recurrent ones thinned out."""
+    weights = {name: weight.to(dtype) for name, weight in lstm.named_parameters()}
+    if weight_dropout:
+        name = "weight_hh_l0"
+        weights[name] = nn.functional.dropout(weights[name], weight_dropout)
+    return weights
+
+
+def _run_in_pieces(
+    lstm: nn.LSTM,
+    inputs: torch.Tensor,
+    lengths: torch.Tensor,
+    cell: State | None,
+    weight_dropout: float = 0.0,
+) -> tuple[torch.Tensor, State]:
+    """Run one direction from given states to those after each review's last word.
+
+    Packed, since only so the layer gives the cell state at the last word and not after padding;
+    in fp32 or more, so that rounding does not pile up over the pieces.
+    """
+    dtype = _at_least_fp32(inputs)
+    if cell is None:
+        zeros = inputs.new_zeros(inputs.shape[0], lstm.hidden_size, dtype=dtype)
+        cell = dict.fromkeys(_CELLS, zeros)
+    before = tuple(cell[name].to(dtype).unsqueeze(0) for name in _CELLS)  # 2 x (1, B, units)
+    packed = nn.utils.rnn.pack_padded_sequence(
+        inputs.to(dtype), lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
+    )
+    weights = _weights(lstm, dtype, weight_dropout)
+    packed, after = functional_call(lstm, weights, (packed, before))
+    states, _ = nn.utils.rnn.pad_packed_sequence(
+        packed, batch_first=True, total_length=inputs.shape[1]
+    )
+    empty = lengths.unsqueeze(-1) == 0  # an empty piece was read as one step of padding
+    return states.to(inputs.dtype), {
+        name: torch.where(empty, cell[name], after[index][0]) for index, name in enumerate(_CELLS)
+    }
+
+
+def _lacks_kernel(inputs: torch.Tensor) -> bool:
+    """Whether this CPU has no fast LSTM of the inputs' dtype, so that fp32 is used inside.
+
+    Older oneDNN fails there ("could not create a primitive descriptor", pytorch issue 88136),
+    newer falls back to a loop that is slower than fp32.
+    """
+    if inputs.device.type != "cpu" or inputs.dtype == torch.float32:
+        return False
+    return inputs.dtype not in _CPU_DTYPES
+
+
+def _cpu_dtypes() -> set[torch.dtype]:
+    dtypes = {torch.float32, torch.float64}
+    if torch.backends.mkldnn.is_available():
+        supported = {torch.bfloat16: "_is_mkldnn_bf16_supported"}
+        supported[torch.float16] = "_is_mkldnn_fp16_supported"
+        for dtype, name in supported.items():
+            check = getattr(torch.ops.mkldnn, name, None)
+            if check is not None and check():
+                dtypes.add(dtype)
+    return dtypes
+
+
+_CPU_DTYPES = _cpu_dtypes()
