@@ -148,16 +148,16 @@ def measure(
 ) -> Peer:
     """Train one peer on the training reviews of a run and measure it on each of its parts."""
     on_bad_line = results["recipe"].get("on_bad_line", "raise")
-    texts, labels = read_training_reviews(results)
+    texts, labels = read_reviews(results["recipe"]["train"], on_bad_line)
     started = time.perf_counter()
     trained = train_peer(texts, labels)
     seconds = time.perf_counter() - started if trained.seconds is None else trained.seconds
     metrics = {}
     for part in results["metrics"]:
-        reviews = load_reviews(part.split("/", 1)[1], on_bad_line=on_bad_line)
-        positive = trained.predict(reviews["text"][:])
-        found = score(np.stack([1 - positive, positive], axis=1), reviews["label"][:])
-        metrics[part] = {"reviews": len(reviews), **found}
+        unseen, right = read_reviews([part.split("/", 1)[1]], on_bad_line)
+        positive = trained.predict(unseen)
+        found = score(np.stack([1 - positive, positive], axis=1), right)
+        metrics[part] = {"reviews": len(unseen), **found}
     return Peer(
         name=title,
         description=" ".join((train_peer.__doc__ or "").split()),
@@ -177,12 +177,12 @@ def read_results(folder: Path) -> dict[str, Any]:
     return results
 
 
-def read_training_reviews(results: dict[str, Any]) -> tuple[list[str], list[int]]:
-    """The texts and labels that a run learned from."""
+def read_reviews(sources: list[str], on_bad_line: Any = "raise") -> tuple[list[str], list[int]]:
+    """The texts and labels of several sources, one after the other."""
     texts: list[str] = []
     labels: list[int] = []
-    for source in results["recipe"]["train"]:
-        reviews = load_reviews(source, on_bad_line=results["recipe"].get("on_bad_line", "raise"))
+    for source in sources:
+        reviews = load_reviews(source, on_bad_line=on_bad_line)
         texts += reviews["text"][:]
         labels += reviews["label"][:]
     return texts, labels
@@ -207,7 +207,8 @@ def train_on_fewer(folder: Path, sizes: list[int], output: Path) -> list[Path]:
         ValueError: If a size is not below the number of training reviews.
     """
     results = read_results(folder)
-    texts, labels = read_training_reviews(results)
+    on_bad_line = results["recipe"].get("on_bad_line", "raise")
+    texts, labels = read_reviews(results["recipe"]["train"], on_bad_line)
     if max(sizes) >= len(texts) or min(sizes) < 2:
         raise ValueError(f"sizes are from 2 to {len(texts) - 1}, not {sizes}")
     order = np.random.default_rng(0).permutation(len(texts))

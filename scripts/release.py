@@ -16,7 +16,8 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+
+from benchmark_accuracy import read_results
 
 from sentiment_lstm.figures import draw_all
 from sentiment_lstm.hub import stage
@@ -40,9 +41,7 @@ def release(folder: Path, repo_id: str, output: Path) -> dict[str, int]:
     Raises:
         ValueError: If the folder holds no finished run.
     """
-    results: dict[str, Any] = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
-    if not results.get("metrics"):
-        raise ValueError(f"{folder}: no finished run of `sentiment-lstm train`")
+    results = read_results(folder)
     model, tokenizer = load(folder)
     with tempfile.TemporaryDirectory() as name:
         draft = Path(name)

@@ -19,17 +19,16 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from benchmark_accuracy import PEERS, write_reviews
+from benchmark_accuracy import PEERS, read_reviews, write_reviews
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from sentiment_lstm.inference import load, predict_probabilities
 from sentiment_lstm.metrics import score
 from sentiment_lstm.recipes import Recipe, as_arguments, read_recipe
-from sentiment_lstm.reviews import load_reviews, load_texts
+from sentiment_lstm.reviews import load_texts
 from sentiment_lstm.soft_labels import write_soft_labels
 from sentiment_lstm.training import train
 
@@ -105,14 +104,11 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
         The file of soft labels.
     """
     reviews = recipe.reviews
-    on_bad_line: Any = reviews.on_bad_line
-    parts = [load_reviews(source, on_bad_line=on_bad_line) for source in reviews.train]
-    texts = [text for part in parts for text in part["text"][:]]
-    labels = np.array([label for part in parts for label in part["label"][:]])
-    held_out = [load_reviews(source, on_bad_line=on_bad_line) for source in reviews.validation]
+    texts, known = read_reviews(reviews.train, reviews.on_bad_line)
+    others, held_out = read_reviews(reviews.validation, reviews.on_bad_line)
+    labels, right_held_out = np.array(known), np.array(held_out)
     unlabelled = [t for source in reviews.unlabelled for t in load_texts(source)["text"][:]]
     # Judged by the members of all folds: validation reviews, to measure, and texts without labels.
-    others = [text for part in held_out for text in part["text"][:]]
     n_held_out = len(others)
     others += unlabelled
 
@@ -128,10 +124,9 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
         judged[:, inside] = said[:, : len(inside)]
         of_others += said[:, len(inside) :] / folds
 
-    held_out_labels = np.array([label for part in held_out for label in part["label"][:]])
     for name, log_odds, right in [
         ("training reviews, each unseen", judged, labels),
-        ("validation reviews", of_others[:, :n_held_out], held_out_labels),
+        ("validation reviews", of_others[:, :n_held_out], right_held_out),
     ]:
         for who, odds in [*zip(ensemble.members, log_odds, strict=True), ("all", log_odds.mean(0))]:
             positive = expit(odds)
