@@ -1,6 +1,7 @@
 """Let an ensemble say what it thinks of each review of a recipe: its soft labels.
 
     python scripts/teacher.py scripts/recipes/distilled.yaml [--members lstm tfidf] [--folds 3]
+        [--once minilm]
 
 The recipe says where they go (`soft_labels`), on which reviews the ensemble is trained (`train`)
 and which texts without labels it reads besides (`unlabelled`); `sentiment-lstm train` with the
@@ -9,13 +10,16 @@ the peers of `benchmark_accuracy.py`. Their log-odds are averaged.
 
 What a model says of the reviews that it was trained on is of little use: it knows their labels. So
 the reviews are dealt into folds, and each is judged by members that were trained on the other
-folds; texts without labels by all. Finished members are kept below `--output_dir`, so the command
-goes on where it was interrupted. `minilm` comes with the extra `benchmark`.
+folds; texts without labels by all. A costly member that reads each review only once in training,
+as `minilm` does, can be given with `--once` instead: it is trained a single time, on all reviews,
+and judges them too. Finished members are kept below `--output_dir`, so the command goes on where it
+was interrupted. `minilm` comes with the extra `benchmark`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -36,57 +40,69 @@ LSTM = "lstm"
 
 
 class Ensemble:
-    """The members, trained fold by fold.
+    """The members: some trained fold by fold, some once.
 
     Args:
         recipe_path: The recipe.
         overrides: Fields of it, as `sentiment-lstm train` takes them.
-        members: Names of them.
+        members: Names of those that are trained fold by fold.
+        once: Names of those that are trained on all reviews.
         output_dir: Where finished members are kept.
     """
 
     def __init__(
-        self, recipe_path: Path, overrides: list[str], members: list[str], output_dir: Path
+        self,
+        recipe_path: Path,
+        overrides: list[str],
+        members: list[str],
+        once: list[str],
+        output_dir: Path,
     ) -> None:
         self.recipe_path = recipe_path
         self.overrides = overrides
         self.members = members
+        self.once = once
         self.output_dir = output_dir
 
     def judge(
-        self, fold: int, texts: list[str], labels: list[int], unseen: list[str]
+        self, member: str, part: str, texts: list[str], labels: list[int], asked: list[str]
     ) -> NDArray[np.float64]:
-        """Train each member on reviews, unless that was done, and ask it of other texts.
+        """Train a member on a part of the reviews, unless that was done, and ask it of texts.
+
+        Args:
+            member: Its name.
+            part: The name of the part.
+            texts: The reviews of the part.
+            labels: Theirs.
+            asked: What it is asked of.
 
         Returns:
-            Log-odds of POSITIVE, `(members, unseen)`.
+            Log-odds of POSITIVE, `(asked,)`.
         """
-        said = []
-        for member in self.members:
-            path = self.output_dir / f"fold{fold}-{member}.npy"
-            if not path.exists():
-                positive = self._train(member, fold, texts, labels, unseen)
-                # A member that is quite sure must not outvote the others.
-                np.save(path, logit(positive.clip(0.001, 0.999)))
-            said.append(np.load(path))
-            print(f"fold {fold}: {member} has judged {len(unseen):,} texts", flush=True)
-        return np.stack(said)
+        path = self.output_dir / f"{part}-{member}.npy"
+        if not path.exists():
+            positive = self._train(member, part, texts, labels, asked)
+            # A member that is quite sure must not outvote the others.
+            np.save(path, logit(positive.clip(0.001, 0.999)))
+        print(f"{part}: {member} has judged {len(asked):,} texts", flush=True)
+        said: NDArray[np.float64] = np.load(path)
+        return said
 
     def _train(
-        self, member: str, fold: int, texts: list[str], labels: list[int], unseen: list[str]
+        self, member: str, part: str, texts: list[str], labels: list[int], asked: list[str]
     ) -> NDArray[np.float64]:
         if member != LSTM:
-            return PEERS[member][1](texts, labels).predict(unseen)
-        source = self.output_dir / f"fold{fold}.jsonl"
+            return PEERS[member][1](texts, labels).predict(asked)
+        source = self.output_dir / f"{part}.jsonl"
         write_reviews(source, texts, labels)
         fields = {
             "train": str(source),
-            "output_dir": str(self.output_dir / f"fold{fold}"),
+            "output_dir": str(self.output_dir / part),
             **dict.fromkeys(("unlabelled", "soft_labels", "soft_label_weight")),
         }
         recipe = read_recipe(self.recipe_path, [*self.overrides, *as_arguments(fields)])
         model, tokenizer = load(train(recipe))
-        return np.stack(list(predict_probabilities(model, tokenizer, unseen)))[:, 1]
+        return np.stack(list(predict_probabilities(model, tokenizer, asked)))[:, 1]
 
 
 def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
@@ -98,7 +114,7 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
     Args:
         recipe: The recipe.
         ensemble: Its members.
-        folds: Their number, from 2.
+        folds: Their number, from 2; of no meaning without members that are trained by folds.
 
     Returns:
         The file of soft labels.
@@ -112,23 +128,27 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
     n_held_out = len(others)
     others += unlabelled
 
+    members = [*ensemble.members, *ensemble.once]
     fold_of = np.random.default_rng(0).permutation(len(texts)) % folds
-    judged = np.zeros((len(ensemble.members), len(texts)))
-    of_others = np.zeros((len(ensemble.members), len(others)))
-    for fold in range(folds):
+    judged = np.zeros((len(members), len(texts)))
+    of_others = np.zeros((len(members), len(others)))
+    for fold, (row, member) in itertools.product(range(folds), enumerate(ensemble.members)):
         inside = np.flatnonzero(fold_of == fold)
         outside = np.flatnonzero(fold_of != fold)
-        unseen = [texts[i] for i in inside] + others
+        asked = [texts[i] for i in inside] + others
         learned = [texts[i] for i in outside]
-        said = ensemble.judge(fold, learned, labels[outside].tolist(), unseen)
-        judged[:, inside] = said[:, : len(inside)]
-        of_others += said[:, len(inside) :] / folds
+        said = ensemble.judge(member, f"fold{fold}", learned, labels[outside].tolist(), asked)
+        judged[row, inside] = said[: len(inside)]
+        of_others[row] += said[len(inside) :] / folds
+    for row, member in enumerate(ensemble.once, start=len(ensemble.members)):
+        said = ensemble.judge(member, "all", texts, known, texts + others)
+        judged[row], of_others[row] = said[: len(texts)], said[len(texts) :]
 
     for name, log_odds, right in [
-        ("training reviews, each unseen", judged, labels),
+        ("training reviews", judged, labels),
         ("validation reviews", of_others[:, :n_held_out], right_held_out),
     ]:
-        for who, odds in [*zip(ensemble.members, log_odds, strict=True), ("all", log_odds.mean(0))]:
+        for who, odds in [*zip(members, log_odds, strict=True), ("all", log_odds.mean(0))]:
             positive = expit(odds)
             found = score(np.stack([1 - positive, positive], axis=1), right)
             print(f"{name}: {who} {found['accuracy']:.2%}, loss {found['loss']:.4f}", flush=True)
@@ -148,7 +168,8 @@ def main() -> None:
         allow_abbrev=False,
     )
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--members", nargs="+", choices=[LSTM, *PEERS], default=[LSTM, "tfidf"])
+    parser.add_argument("--members", nargs="*", choices=[LSTM, *PEERS], default=[LSTM, "tfidf"])
+    parser.add_argument("--once", nargs="+", choices=list(PEERS), default=[])
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--output_dir", type=Path, default=Path("runs/teacher"))
     options, overrides = parser.parse_known_args()
@@ -158,8 +179,12 @@ def main() -> None:
             raise ValueError(f"{options.recipe}: say where the soft labels go (`soft_labels`)")
         if options.folds < 2:
             raise ValueError(f"--folds is 2 or more, not {options.folds}")
+        if not options.members and not options.once:
+            raise ValueError("no members: name some with --members or --once")
         claim(options.output_dir, recipe, options.folds)
-        ensemble = Ensemble(options.recipe, overrides, options.members, options.output_dir)
+        ensemble = Ensemble(
+            options.recipe, overrides, options.members, options.once, options.output_dir
+        )
         path = teach(recipe, ensemble, options.folds)
     except ModuleNotFoundError as error:
         sys.exit(f"teacher: {error.name} is needed: pip install '.[benchmark]'")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import teacher
 import yaml
+from benchmark_accuracy import read_reviews
 
 from sentiment_lstm.recipes import read_recipe
 from sentiment_lstm.soft_labels import read_soft_labels, text_key
@@ -89,9 +90,44 @@ def test_a_student_learns_from_an_ensemble(
     run(monkeypatch, recipe, "--folds", 2, "--output_dir", tmp_path / "members")
     printed = capsys.readouterr().out
     for who in ("lstm", "tfidf", "all"):
-        assert f"training reviews, each unseen: {who}" in printed
+        assert f"training reviews: {who}" in printed
         assert f"validation reviews: {who}" in printed
     assert (train(read_recipe(recipe)) / "results.json").exists()
+
+
+def test_a_member_trained_once_judges_all(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int, int]] = []
+
+    def member(name: str, positive: float) -> Any:
+        class Spy:
+            def __init__(self, texts: list[str], labels: list[int]) -> None:
+                self.learned = len(texts)
+
+            def predict(self, texts: list[str]) -> np.ndarray:
+                asked.append((name, self.learned, len(texts)))
+                return np.full(len(texts), positive)
+
+        return name, Spy
+
+    monkeypatch.setitem(benchmark_accuracy.PEERS, "tfidf", member("by folds", 0.5))
+    monkeypatch.setitem(benchmark_accuracy.PEERS, "minilm", member("once", 0.9))
+    folder = tmp_path / "members"
+    others = len(read_reviews([read_recipe(recipe).reviews.validation[0]])[0]) + 2
+    run(
+        monkeypatch, recipe, "--members", "tfidf", "--once", "minilm", "--folds", 2,
+        "--output_dir", folder,
+    )  # fmt: skip
+    assert asked == [("by folds", 20, 20 + others)] * 2 + [("once", 40, 40 + others)]
+    said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    # The mean of the log-odds 0 and ln 9.
+    assert list(said.values()) == pytest.approx([0.75] * len(said))
+
+    run(monkeypatch, recipe, "--members", "--once", "minilm", "--output_dir", folder, "--folds", 2)
+    assert len(asked) == 3, "what was done is not done again"
+    said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    assert list(said.values()) == pytest.approx([0.9] * len(said))
 
 
 def test_wrong_use_says_so(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,3 +135,5 @@ def test_wrong_use_says_so(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         run(monkeypatch, recipe, "--soft_labels", "null", "--soft_label_weight", "null")
     with pytest.raises(SystemExit, match="--folds is 2 or more, not 1"):
         run(monkeypatch, recipe, "--folds", 1)
+    with pytest.raises(SystemExit, match="no members: name some"):
+        run(monkeypatch, recipe, "--members")
