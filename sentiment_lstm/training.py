@@ -482,6 +482,9 @@ class _Softener:
             ) from None
 
 
+_TOKENIZED_TOGETHER = 200_000
+
+
 def _tokenize(
     parts: list[datasets.Dataset],
     tokenizer: PreTrainedTokenizerFast,
@@ -489,7 +492,8 @@ def _tokenize(
 ) -> datasets.Dataset:
     """Reviews as `input_ids`, `length` and, if they have labels, `labels`.
 
-    Memory-mapped, and cached by content.
+    Memory-mapped, and cached by content, `_TOKENIZED_TOGETHER` reviews in a file: what an
+    interruption stops begins anew with the file that was being written (issue 6).
     """
     dataset = datasets.concatenate_datasets(parts)
     # A copy as the tokenizer was trained: use of a tokenizer leaves truncation settings in it, and
@@ -516,14 +520,22 @@ def _tokenize(
     }
     if "label" in dataset.column_names:
         features["labels"] = dataset.features["label"]
-    return dataset.map(
-        tokenize,
-        batched=True,
-        remove_columns=dataset.column_names,
-        features=datasets.Features(features),
-        new_fingerprint=Hasher.hash([dataset._fingerprint, backend.to_str(), max_length]),
-        desc="tokenizing",
-    )
+    key = Hasher.hash([dataset._fingerprint, backend.to_str(), max_length])
+    starts = range(0, max(1, len(dataset)), _TOKENIZED_TOGETHER)
+    pieces = []
+    for number, start in enumerate(starts, 1):
+        piece = dataset.select(range(start, min(start + _TOKENIZED_TOGETHER, len(dataset))))
+        pieces.append(
+            piece.map(
+                tokenize,
+                batched=True,
+                remove_columns=dataset.column_names,
+                features=datasets.Features(features),
+                new_fingerprint=f"{key}-{start}-{len(piece)}",
+                desc=f"tokenizing, {number} of {len(starts)}",
+            )
+        )
+    return datasets.concatenate_datasets(pieces)
 
 
 _EMBEDDINGS = "embeddings.weight"

@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 from transformers import AutoModel, TrainerCallback, pipeline
 
 from sentiment_lstm import (
@@ -402,6 +403,46 @@ def test_validation_is_not_tokenised_twice(write_recipe: WriteRecipe) -> None:
     assert first._fingerprint == second._fingerprint
     assert max(first["length"]) == 5
     assert first[0]["input_ids"] == tokenizer(reviews[0][0]["text"])["input_ids"][:5]
+
+
+def test_tokenising_goes_on_where_it_was_stopped(
+    write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tokenizer = train_tokenizer(["a lamp", "a lamp"])
+    source = read_recipe(write_recipe()).reviews.train[0]
+    reviews = load_reviews(source, cache_dir=tmp_path / "cache")
+    whole = training._tokenize([reviews], tokenizer)[:]
+
+    read: list[str] = []
+    broken_at = 25
+
+    class Backend:
+        def __init__(self, backend: Any) -> None:
+            self.backend = backend
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.backend, name)
+
+        def encode_batch_fast(self, texts: list[str]) -> Any:
+            read.extend(texts)
+            if len(read) > broken_at:
+                raise KeyboardInterrupt
+            return self.backend.encode_batch_fast(texts)
+
+    from_str = Tokenizer.from_str
+    monkeypatch.setattr(
+        training, "Tokenizer", SimpleNamespace(from_str=lambda text: Backend(from_str(text)))
+    )
+    monkeypatch.setattr(training, "_TOKENIZED_TOGETHER", 10)
+    with pytest.raises(KeyboardInterrupt):
+        training._tokenize([reviews], tokenizer)
+    assert read == reviews["text"][:30]
+    read.clear()
+    broken_at = len(reviews)
+    pieces = training._tokenize([reviews], tokenizer)
+    assert read == reviews["text"][20:], "two files of ten were whole"
+    assert pieces[:] == whole
+    assert pieces._fingerprint == training._tokenize([reviews], tokenizer)._fingerprint
 
 
 def test_a_folder_of_something_else_is_left_alone(
