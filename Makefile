@@ -7,7 +7,7 @@ CONSTRAINTS ?= -c constraints.txt
 DEMO_DIR ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check style clean
+.PHONY: help install demo model test check style clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,11 @@ install: $(VENV)/.dev ## Make the virtual environment and install the package fo
 
 demo: $(VENV)/.demo ## Train on real reviews, then classify a few through transformers.pipeline
 	$(BIN)/python scripts/demo.py --output_dir $(DEMO_DIR)
+
+model: $(VENV)/.dev ## From reviews to the released checkpoint in runs/distilled: an hour; goes on if stopped
+	$(BIN)/sentiment-lstm pretrain scripts/recipes/pretrain.yaml
+	$(BIN)/python scripts/teacher.py scripts/recipes/distilled.yaml --num_train_epochs 2
+	$(BIN)/sentiment-lstm train scripts/recipes/distilled.yaml
 
 test: $(VENV)/.dev ## Run the whole test suite
 	$(BIN)/python -m pytest
