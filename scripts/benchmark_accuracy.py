@@ -36,13 +36,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from sentiment_lstm.figures import CURVE
 from sentiment_lstm.metrics import score
 from sentiment_lstm.peers import PEERS_FILE, Peer, read_peers, write_peers
 from sentiment_lstm.recipes import as_arguments, read_recipe
 from sentiment_lstm.reviews import load_reviews
 from sentiment_lstm.training import RECIPE_FILE, RESULTS_FILE, train
 
-CURVE_FILE, CURVE_PICTURE = "curve.json", "curve.png"
+CURVE_FILE = "curve.json"
 # On few reviews a model needs more epochs than its recipe has: this many reviews are read.
 READ_AT_LEAST = 32_000
 
@@ -160,7 +161,7 @@ def measure(
         metrics[part] = {"reviews": len(unseen), **found}
     return Peer(
         name=title,
-        description=" ".join((train_peer.__doc__ or "").split()),
+        description=" ".join((train_peer.__doc__ or "").split()).removesuffix("."),
         parameters=trained.parameters,
         trained_on="the same reviews",
         train_seconds=round(seconds, 1),
@@ -300,9 +301,9 @@ def main() -> None:
                 for (name, metrics), part in itertools.product(models.items(), results["metrics"]):
                     accuracies = curve.setdefault(Path(part).name, {}).setdefault(name, {})
                     accuracies[size] = metrics[part]["accuracy"]
-            draw_curve(curve, options.folder / CURVE_PICTURE)
+            draw_curve(curve, options.folder / CURVE)
             (options.folder / CURVE_FILE).write_text(json.dumps(curve, indent=2) + "\n")
-            print(f"\n{curve_table(curve)}\n\nwrote {options.folder / CURVE_PICTURE}")
+            print(f"\n{curve_table(curve)}\n\nwrote {options.folder / CURVE}")
     except ModuleNotFoundError as error:
         sys.exit(f"benchmark_accuracy: {error.name} is needed: pip install '.[benchmark]'")
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from .figures import (
     ACCURACY_BY_LENGTH,
     CONFUSION_MATRIX,
+    CURVE,
     LEARNING_CURVES,
     RELIABILITY_DIAGRAM,
     tokens_text,
@@ -31,6 +32,7 @@ _CAPTIONS = {
     CONFUSION_MATRIX: "Right labels against predicted ones",
     RELIABILITY_DIAGRAM: "How often the model is right, by how sure it is",
     ACCURACY_BY_LENGTH: "Accuracy by the length of the review",
+    CURVE: "Accuracy by the number of training reviews, of this model and others",
 }
 # Figure of `results.json` -> its name in the card.
 _METRICS = {

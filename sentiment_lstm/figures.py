@@ -19,6 +19,7 @@ LEARNING_CURVES = "learning_curves.png"
 CONFUSION_MATRIX = "confusion_matrix.png"
 RELIABILITY_DIAGRAM = "reliability_diagram.png"
 ACCURACY_BY_LENGTH = "accuracy_by_length.png"
+CURVE = "curve.png"  # that scripts/benchmark_accuracy.py draws
 
 # Part of the results (`split/source`) -> its metrics, as in `results.json`.
 Metrics = Mapping[str, Mapping[str, Any]]
