@@ -27,6 +27,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from sentiment_lstm.ablations import ABLATION_FILE, ablation_table, spread
 from sentiment_lstm.inference import load, predict_probabilities
 from sentiment_lstm.recipes import RecipeError, as_arguments, read_recipe
 from sentiment_lstm.reviews import load_reviews
@@ -112,40 +113,6 @@ def mean_right(folders: list[Path]) -> NDArray[np.float64]:
     return mean
 
 
-def markdown(summaries: dict[str, dict[str, Any]]) -> str:
-    """The table for people."""
-    sources = list(next(iter(summaries.values()))["accuracy"])
-    header = [
-        "row",
-        *(Path(source).name for source in sources),
-        "against the baseline",
-        "parameters",
-        "training",
-    ]
-    lines = [header, ["---"] * len(header)]
-    for name, row in summaries.items():
-        against = "–"
-        if "difference" in row:
-            against = f"{row['difference'] * 100:+.2f} ± {row['standard_error'] * 100:.2f}"
-        lines.append(
-            [
-                name,
-                *(_spread(row["accuracy"][source]) for source in sources),
-                against,
-                f"{row['parameters'] / 1e6:.2f}M",
-                f"{row['seconds']:.0f} s",
-            ]
-        )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _spread(accuracies: list[float]) -> str:
-    median = f"{statistics.median(accuracies) * 100:.2f} %"
-    if len(accuracies) == 1:
-        return median
-    return f"{median} ({min(accuracies) * 100:.2f} to {max(accuracies) * 100:.2f})"
-
-
 def main() -> None:
     """Run what is not yet there, and print the table."""
     parser = argparse.ArgumentParser(
@@ -176,11 +143,11 @@ def main() -> None:
                 run(recipe, rows[name], seed, folder, extra)
             summaries[name] = summarise(folders, baseline)
             baseline = mean_right(folders) if baseline is None else baseline
-            print(f"{name}: {_spread(summaries[name]['accuracy']['all'])}", flush=True)
+            print(f"{name}: {spread(summaries[name]['accuracy']['all'])}", flush=True)
     except (OSError, ValueError) as error:
         sys.exit(f"ablation: {error}")
-    (output / "ablation.json").write_text(json.dumps(summaries, indent=2) + "\n")
-    print(f"\n{markdown(summaries)}\n\nwrote {output / 'ablation.json'}")
+    (output / ABLATION_FILE).write_text(json.dumps(summaries, indent=2) + "\n")
+    print(f"\n{ablation_table(summaries)}\n\nwrote {output / ABLATION_FILE}")
 
 
 if __name__ == "__main__":

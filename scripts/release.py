@@ -1,11 +1,12 @@
 """Make the released checkpoint of a finished run: half the bytes, measured again, with its card.
 
-    python scripts/release.py runs/default USER/NAME [--output hub_card]
+    python scripts/release.py runs/default USER/NAME [--ablation FILE] [--output hub_card]
 
 The weights are stored in float16 and computed in float32: `from_pretrained` converts them. All
 figures are those of the stored weights, on the validation and test reviews of the run; peers
-(`peers.json`) and the curve are taken from the run's folder. What is written is what
-`sentiment-lstm push` would send.
+(`peers.json`) and the curve are taken from the run's folder, and the card shows the table of
+choices that `scripts/ablation.py` wrote to FILE. What is written is what `sentiment-lstm push`
+would send.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from benchmark_accuracy import read_results
 
+from sentiment_lstm.ablations import ABLATION_FILE
 from sentiment_lstm.figures import draw_all
 from sentiment_lstm.hub import stage
 from sentiment_lstm.inference import load
@@ -27,13 +29,16 @@ from sentiment_lstm.reviews import load_reviews
 from sentiment_lstm.training import RESULTS_FILE, evaluate
 
 
-def release(folder: Path, repo_id: str, output: Path) -> dict[str, int]:
+def release(
+    folder: Path, repo_id: str, output: Path, ablation: Path | None = None
+) -> dict[str, int]:
     """Write the released checkpoint.
 
     Args:
         folder: A finished run.
         repo_id: What the card calls it.
         output: Where to write.
+        ablation: An `ablation.json` for the card.
 
     Returns:
         Name of each file -> its bytes.
@@ -48,6 +53,8 @@ def release(folder: Path, repo_id: str, output: Path) -> dict[str, int]:
         for path in folder.iterdir():
             if path.is_file():
                 shutil.copy(path, draft)
+        if ablation is not None:
+            shutil.copy(ablation, draft / ABLATION_FILE)
         # The config keeps saying float32, which is what the model then computes in.
         halves = {key: tensor.half() for key, tensor in model.state_dict().items()}
         model.save_pretrained(draft, state_dict=halves)
@@ -69,10 +76,11 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("repo_id", metavar="USER/NAME")
+    parser.add_argument("--ablation", type=Path, metavar="FILE")
     parser.add_argument("--output", type=Path, default=Path("hub_card"))
     options = parser.parse_args()
     try:
-        written = release(options.folder, options.repo_id, options.output)
+        written = release(options.folder, options.repo_id, options.output, options.ablation)
     except (OSError, ValueError) as error:
         sys.exit(f"release: {error}")
     for name, size in written.items():

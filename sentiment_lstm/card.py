@@ -14,6 +14,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from .ablations import ablation_table
 from .figures import (
     ACCURACY_BY_LENGTH,
     CONFUSION_MATRIX,
@@ -62,6 +63,7 @@ def make_card(
     *,
     repo_id: str | None = None,
     peers: Sequence[Peer] = (),
+    ablation: Mapping[str, Any] | None = None,
     figures: Sequence[str] = (),
     template: str | os.PathLike[str] | None = None,
 ) -> ModelCard:
@@ -72,6 +74,7 @@ def make_card(
             `publish_results`.
         repo_id: Hub repository that the examples load. Defaults to none: they name a folder.
         peers: Other models to compare with, as `read_peers` gives them.
+        ablation: Choices measured one at a time, as `read_ablation` gives them.
         figures: Pictures beside the card, by file name. Those that training draws come first.
         template: A Jinja template. Defaults to the one that comes with the package.
 
@@ -120,6 +123,8 @@ def make_card(
             negation_table=_slices_table("negation word", _by_negation(metrics)),
             peers=peers,
             peers_table=_peers_table(name, results, peers),
+            ablation_table=ablation_table(ablation) if ablation else None,
+            ablation_seeds=len(next(iter(ablation.values()))["seeds"]) if ablation else 0,
             reviews_table=_reviews_table(results["reviews"]),
             training_table=_training_table(results),
             recipe=dump_recipe(results["recipe"]).rstrip(),

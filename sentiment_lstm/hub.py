@@ -39,6 +39,7 @@ from huggingface_hub.hf_api import ModelInfo
 from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from .ablations import ABLATION_FILE, read_ablation
 from .card import CardError, make_card
 from .inference import predict
 from .peers import PEERS_FILE, dump_peers, publish_peers, read_peers
@@ -283,8 +284,11 @@ def _card(folder: Path, repo_id: str, contents: dict[str, Path | bytes]) -> byte
         )
     results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
     peers = read_peers(folder / PEERS_FILE) if PEERS_FILE in contents else []
+    choices = folder / ABLATION_FILE
+    ablation = read_ablation(choices) if choices.exists() else None
     figures = [name for name in contents if re.fullmatch(_PICTURES, name)]
-    return str(make_card(results, repo_id=repo_id, peers=peers, figures=figures)).encode()
+    card = make_card(results, repo_id=repo_id, peers=peers, ablation=ablation, figures=figures)
+    return str(card).encode()
 
 
 # --- the Hub -------------------------------------------------------------------------------------

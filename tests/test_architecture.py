@@ -27,8 +27,9 @@ ALLOWED = {
         "bulk",
         "released",
     },
-    "hub": {"card", "inference", "peers", "publishing"},
-    "card": {"figures", "peers", "publishing", "released"},
+    "hub": {"ablations", "card", "inference", "peers", "publishing"},
+    "ablations": set(),
+    "card": {"ablations", "figures", "peers", "publishing", "released"},
     "tuning": {"configuration_sentiment_lstm", "recipes", "training"},
     "export": {"configuration_sentiment_lstm", "modeling_sentiment_lstm", "inference"},
     "training": {

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard, ModelCardData
 
+from sentiment_lstm.ablations import AblationError, read_ablation
 from sentiment_lstm.card import CardError, make_card
 from sentiment_lstm.peers import Peer
 from sentiment_lstm.publishing import publish_results
@@ -336,6 +337,32 @@ def test_peers(results: dict[str, Any], peers: Sequence[Peer]) -> None:
     assert guess == "| Gut Feeling | – | nothing | – | – | 50.2 % (90.3 % to 93.1 %) |"
     marbles = "- Bag of Marbles: counts marbles. `python scripts/marbles.py --train train.ft.txt`"
     assert marbles in text.splitlines()
+
+
+def test_choices(results: dict[str, Any], tmp_path: Path) -> None:
+    assert "Choices" not in make_card(results).text
+    accuracy = {"../elsewhere/dev.ft.txt": [0.9, 0.8, 0.85], "all": [0.9, 0.8, 0.85]}
+    first = {"seeds": [0, 1, 2], "accuracy": accuracy, "parameters": 4_361_218, "seconds": 71.5}
+    rows = {"baseline": first, "wide": first | {"difference": 0.0125, "standard_error": 0.004}}
+    path = tmp_path / "ablation.json"
+    path.write_text(json.dumps(rows))
+    text = section(make_card(results, ablation=read_ablation(path)), "Choices")
+    assert "median of 3 seeds" in text
+    same = "85.00 % (80.00 to 90.00)"
+    assert text.splitlines()[-4:] == [
+        "|  | dev.ft.txt | all | against the first row | parameters | training |",
+        "| --- | --- | --- | --- | --- | --- |",
+        f"| baseline | {same} | {same} | – | 4.36M | 72 s |",
+        f"| wide | {same} | {same} | +1.25 ± 0.40 | 4.36M | 72 s |",
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"baseline": {"accuracy": {}}}'])
+def test_what_is_no_table_of_choices_says_so(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "ablation.json"
+    path.write_text(content)
+    with pytest.raises(AblationError, match=r"ablation\.json: no table of choices"):
+        read_ablation(path)
 
 
 def test_peers_in_the_model_index_read_back_under_their_names(

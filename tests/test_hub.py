@@ -417,6 +417,7 @@ def spoil_weights(folder: Path) -> None:
         (lambda folder: (folder / "results.json").write_text('{"recipe": {}}'), "lack metrics"),
         (lambda folder: (folder / "recipe.yaml").write_text("["), "while parsing"),
         (lambda folder: (folder / "peers.json").write_text("{}"), "peers.json: peers are a list"),
+        (lambda folder: (folder / "ablation.json").write_text("{}"), "no table of choices"),
         (truncate, "does not load: "),
         (drop_weight, "weights and config do not fit each other: missing keys"),
         (spoil_weights, "its weights are damaged"),

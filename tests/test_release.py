@@ -35,7 +35,10 @@ def test_a_release_is_half_the_bytes_and_the_figures_are_its_own(
     results["metrics"][f"validation/{part}"]["accuracy"] = 0.123
     (folder / "results.json").write_text(json.dumps(results))
     output = tmp_path / "released"
-    monkeypatch.setattr(sys, "argv", ["release.py", str(folder), "a/b", "--output", str(output)])
+    choices = {"first": {"seeds": [0], "accuracy": {part: [0.5]}, "parameters": 9, "seconds": 1.0}}
+    (tmp_path / "ablation.json").write_text(json.dumps(choices))
+    options = ["--output", str(output), "--ablation", str(tmp_path / "ablation.json")]
+    monkeypatch.setattr(sys, "argv", ["release.py", str(folder), "a/b", *options])
     release.main()
 
     sizes = [(path / "model.safetensors").stat().st_size for path in (folder, output)]
@@ -57,6 +60,8 @@ def test_a_release_is_half_the_bytes_and_the_figures_are_its_own(
     assert [a["score"] for a in first] == pytest.approx([b["score"] for b in second], abs=2e-3)
     text = "".join(path.read_text() for path in output.glob("*.[jm][sd]*"))
     assert str(tmp_path) not in text, "no folder of this machine"
+    assert "| first | 50.00 % |" in (output / "README.md").read_text()
+    assert not (output / "ablation.json").exists(), "it names folders"
 
 
 def test_an_unfinished_run_is_not_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
