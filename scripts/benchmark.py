@@ -263,8 +263,8 @@ def latency(options: argparse.Namespace) -> dict[str, Any]:
         "MiniLM": lambda text: theirs(text, truncation=True, max_length=TRANSFORMER_TOKENS),
     }
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for (number, (name, call)), text in itertools.product(
-        itertools.product(range(options.rounds), calls.items()), texts
+    for number, (name, call), text in itertools.product(
+        range(options.rounds), calls.items(), texts
     ):
         if text is texts[0]:
             progress(f"{name}, round {number + 1} of {options.rounds}")
