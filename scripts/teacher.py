@@ -144,8 +144,9 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
         said = ensemble.judge(member, "all", texts, known, texts + others)
         judged[row], of_others[row] = said[: len(texts)], said[len(texts) :]
 
+    unseen = "" if ensemble.once else ", each unseen"
     for name, log_odds, right in [
-        ("training reviews", judged, labels),
+        (f"training reviews{unseen}", judged, labels),
         ("validation reviews", of_others[:, :n_held_out], right_held_out),
     ]:
         for who, odds in [*zip(members, log_odds, strict=True), ("all", log_odds.mean(0))]:

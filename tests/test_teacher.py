@@ -90,13 +90,16 @@ def test_a_student_learns_from_an_ensemble(
     run(monkeypatch, recipe, "--folds", 2, "--output_dir", tmp_path / "members")
     printed = capsys.readouterr().out
     for who in ("lstm", "tfidf", "all"):
-        assert f"training reviews: {who}" in printed
+        assert f"training reviews, each unseen: {who}" in printed
         assert f"validation reviews: {who}" in printed
     assert (train(read_recipe(recipe)) / "results.json").exists()
 
 
 def test_a_member_trained_once_judges_all(
-    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[tuple[str, int, int]] = []
 
@@ -115,16 +118,15 @@ def test_a_member_trained_once_judges_all(
     monkeypatch.setitem(benchmark_accuracy.PEERS, "minilm", member("once", 0.9))
     folder = tmp_path / "members"
     others = len(read_reviews([read_recipe(recipe).reviews.validation[0]])[0]) + 2
-    run(
-        monkeypatch, recipe, "--members", "tfidf", "--once", "minilm", "--folds", 2,
-        "--output_dir", folder,
-    )  # fmt: skip
+    arguments = (recipe, "--once", "minilm", "--folds", 2, "--output_dir", folder)
+    run(monkeypatch, *arguments, "--members", "tfidf")
+    assert "each unseen" not in capsys.readouterr().out, "the second has seen them"
     assert asked == [("by folds", 20, 20 + others)] * 2 + [("once", 40, 40 + others)]
     said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
     # The mean of the log-odds 0 and ln 9.
     assert list(said.values()) == pytest.approx([0.75] * len(said))
 
-    run(monkeypatch, recipe, "--members", "--once", "minilm", "--output_dir", folder, "--folds", 2)
+    run(monkeypatch, *arguments, "--members")
     assert len(asked) == 3, "what was done is not done again"
     said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
     assert list(said.values()) == pytest.approx([0.9] * len(said))
