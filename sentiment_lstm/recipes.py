@@ -81,6 +81,12 @@ class TokenizerArguments:
         default=False,
         metadata={"help": "The tutorial's: pads on the left to 200, unknown words become `_PAD`."},
     )
+    word_pieces: int = field(
+        default=0, metadata={"help": "Cut unknown words into up to so many pieces (`##ing`)."}
+    )
+    mark_title: bool = field(
+        default=False, metadata={"help": "Put a mark where the title of a review ends."}
+    )
     max_train_length: int | None = field(
         default=None,
         metadata={

@@ -38,7 +38,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import TypedDict
 
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
@@ -53,6 +53,9 @@ class FaceOptions(TypedDict):
     padding_side: str
     unknown_to_pad: bool
 
+
+TITLE_MARK = "\ufdd2"
+"""The word that `mark_title` puts between title and text, a Unicode noncharacter."""
 
 TUTORIAL_FACE: FaceOptions = {
     "model_max_length": 200,
@@ -78,6 +81,8 @@ def train_tokenizer(
     padding_side: str = "right",
     truncation_side: str = "right",
     unknown_to_pad: bool = False,
+    word_pieces: int = 0,
+    mark_title: bool = False,
 ) -> PreTrainedTokenizerFast:
     """Build a tokenizer whose vocabulary is the words of `texts`.
 
@@ -89,7 +94,7 @@ def train_tokenizer(
         texts: The training reviews. They are read once, one by one, and not kept.
         min_frequency: How often a word has to occur to enter the vocabulary. Defaults to 2, the
             tutorial's choice.
-        vocab_size: The largest number of entries, `_PAD` and `_UNK` included. Defaults to no
+        vocab_size: The largest number of words, `_PAD` and `_UNK` included. Defaults to no
             limit.
         model_max_length: Where `truncation=True` cuts a review, in words. Defaults to nowhere, as
             an LSTM has no longest input; the tutorial's is 200.
@@ -98,6 +103,11 @@ def train_tokenizer(
             first words stay, as in the tutorial.
         unknown_to_pad: Give unknown words the id of `_PAD`, as the tutorial's lookup does, in
             place of `_UNK`. Defaults to False.
+        word_pieces: Cut unknown words, in place of `_UNK`, into a known beginning and up to so
+            many pieces such as `##ing`, which follow the words in the vocabulary. Defaults to 0,
+            as in the tutorial.
+        mark_title: Put [`TITLE_MARK`] where the title of a review ends, in place of Kaggle's
+            first `: `. Defaults to False, as in the tutorial.
 
     Returns:
         A plain `PreTrainedTokenizerFast`. `save_pretrained` writes all there is to know, and
@@ -116,13 +126,20 @@ def train_tokenizer(
             f"vocab_size is {vocab_size}; it counts {PAD_TOKEN} and {UNK_TOKEN}, so use 3 or more, "
             "or None for no limit"
         )
+    if word_pieces < 0:
+        raise ValueError(f"word_pieces is {word_pieces}; use 0 for none, or more")
     _check_sides(model_max_length, padding_side, truncation_side)  # before the long part
+    counts = count_words(texts, mark_title=mark_title)
+    vocabulary = _vocabulary(counts, min_frequency, vocab_size)
+    for piece in _word_pieces(counts, vocabulary, word_pieces):
+        vocabulary[piece] = len(vocabulary)
     return build_tokenizer(
-        _vocabulary(count_words(texts), min_frequency, vocab_size),
+        vocabulary,
         model_max_length=model_max_length,
         padding_side=padding_side,
         truncation_side=truncation_side,
         unknown_to_pad=unknown_to_pad,
+        mark_title=mark_title,
     )
 
 
@@ -133,15 +150,18 @@ def build_tokenizer(
     padding_side: str = "right",
     truncation_side: str = "right",
     unknown_to_pad: bool = False,
+    mark_title: bool = False,
 ) -> PreTrainedTokenizerFast:
     """Build a tokenizer of a vocabulary that is known, such as the tutorial's `word2idx`.
 
     Args:
-        vocabulary: Word -> id: 0, 1, 2, ... with `_PAD` as 0 and `_UNK` as 1.
+        vocabulary: Word -> id: 0, 1, 2, ... with `_PAD` as 0 and `_UNK` as 1. Where there are
+            pieces (`##ing`) among the words, unknown words are cut into them.
         model_max_length: See `train_tokenizer`, as for the other options.
         padding_side: See there.
         truncation_side: See there.
         unknown_to_pad: See there.
+        mark_title: See there.
 
     Returns:
         See there.
@@ -158,8 +178,16 @@ def build_tokenizer(
             f"the ids of the {len(vocabulary)} words must be 0 to {len(vocabulary) - 1}, each once"
         )
     unk_token = PAD_TOKEN if unknown_to_pad else UNK_TOKEN
-    backend = Tokenizer(models.WordLevel(dict(vocabulary), unk_token=unk_token))
-    backend.normalizer = _normalizer()
+    # "#" is always a word of its own, so no word looks like a piece.
+    if any(word.startswith(_PIECE) and word != _PIECE for word in vocabulary):
+        model = models.WordPiece(
+            dict(vocabulary), unk_token=unk_token, continuing_subword_prefix=_PIECE
+        )
+        backend = Tokenizer(model)
+        backend.decoder = decoders.WordPiece(prefix=_PIECE, cleanup=False)
+    else:
+        backend = Tokenizer(models.WordLevel(dict(vocabulary), unk_token=unk_token))
+    backend.normalizer = _normalizer(mark_title)
     backend.pre_tokenizer = _pre_tokenizer()
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
@@ -178,11 +206,12 @@ def build_tokenizer(
     )
 
 
-def count_words(texts: Iterable[str]) -> Counter[str]:
+def count_words(texts: Iterable[str], *, mark_title: bool = False) -> Counter[str]:
     """Count the words of `texts`, in order of first appearance.
 
     Args:
         texts: Reviews; read once, one by one.
+        mark_title: See `train_tokenizer`.
 
     Returns:
         A `Counter` whose keys are in order of first appearance (`most_common` keeps that order
@@ -192,16 +221,17 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
         TypeError: One of `texts` is not a string.
     """
     counts: Counter[str] = Counter()
-    for words in iter_words(texts):
+    for words in iter_words(texts, mark_title=mark_title):
         counts.update(words)
     return counts
 
 
-def iter_words(texts: Iterable[str]) -> Iterator[list[str]]:
+def iter_words(texts: Iterable[str], *, mark_title: bool = False) -> Iterator[list[str]]:
     """Yield the words of each text: what the tokenizer looks up in its vocabulary.
 
     Args:
         texts: Reviews; read once, one by one.
+        mark_title: See `train_tokenizer`.
 
     Yields:
         The words of one text, in order.
@@ -211,7 +241,7 @@ def iter_words(texts: Iterable[str]) -> Iterator[list[str]]:
     """
     if isinstance(texts, str):
         raise TypeError("texts is a str: pass an iterable of reviews, for example [text]")
-    normalizer, pre_tokenizer = _normalizer(), _pre_tokenizer()
+    normalizer, pre_tokenizer = _normalizer(mark_title), _pre_tokenizer()
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(
@@ -241,6 +271,30 @@ def _vocabulary(counts: Counter[str], min_frequency: int, vocab_size: int | None
     return {word: index for index, word in enumerate(words[:vocab_size])}
 
 
+def _word_pieces(counts: Counter[str], vocabulary: Mapping[str, int], number: int) -> list[str]:
+    """The pieces that unknown words are cut into, at most `number`.
+
+    WordPiece takes the longest known beginning of a word, then the longest pieces (Wu et al. 2016,
+    "Google's Neural Machine Translation System"). So: the characters, that every word with a known
+    beginning can be cut, then what is most often left behind the beginning.
+    """
+    if number == 0:
+        return []
+    ends: Counter[str] = Counter()
+    for word, count in counts.items():
+        if word not in vocabulary:
+            known = (cut for cut in range(len(word) - 1, 0, -1) if word[:cut] in vocabulary)
+            cut = next(known, None)
+            if cut is not None:
+                ends[word[cut:]] += count
+    characters: Counter[str] = Counter()
+    for end, count in ends.items():
+        for character in end:
+            characters[character] += count
+    ranked = [piece for piece, _ in (*characters.most_common(), *ends.most_common())]
+    return [_PIECE + piece for piece in dict.fromkeys(ranked)][:number]
+
+
 # --------------------------------------------------------------------------------------------
 # The rules. "Step n" counts NLTK's substitutions (nltk/tokenize/destructive.py, release 3.10)
 # in the order in which they run; Punkt is nltk/tokenize/punkt.py of the same release.
@@ -250,6 +304,12 @@ _SENTENCE = "\ufdd0"
 """Put in front of each sentence but the first. A Unicode noncharacter, so no text holds it."""
 _FROM_DOUBLE = "\ufdd1"
 """Put in front of a quote that stood for a `"`, to tell `"` from two apostrophes."""
+
+_LONGEST_TITLE = 150
+"""Characters within which the title's colon must come; Amazon's titles are seldom longer."""
+
+_PIECE = "##"
+"""What a piece that continues a word begins with, as in BERT's vocabularies."""
 
 _PUNKT_ABBREVIATIONS = (
     "a.a a.c a.d a.g a.h a.m a.m.e a.s a.t adm ala ariz aug ave b.f b.v bros c c.i.t c.o.m.b c.v "
@@ -281,10 +341,12 @@ _MARKS = r";@#$%&?!*\[\](){}<>" + "\u2012-\u2015«“‘„»”’"
 """Always words of their own (steps 1, 10, 11, 13, 15, 16 and 19)."""
 
 
-def _normalizer() -> normalizers.Normalizer:
+def _normalizer(mark_title: bool) -> normalizers.Normalizer:
     """Rewrite what changes; each pass costs, so there are as few as can be."""
+    title_end = Regex(rf"\A[^:]{{1,{_LONGEST_TITLE}}}\K: ")
     return normalizers.Sequence(
         [
+            *([normalizers.Replace(title_end, f" {TITLE_MARK} ")] if mark_title else []),
             normalizers.Lowercase(),
             normalizers.Replace(Regex(r"[\d&&[^0]]"), "0"),
             normalizers.Replace(Regex(_url_pattern()), "<url>"),

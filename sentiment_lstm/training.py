@@ -390,6 +390,8 @@ def _train_tokenizer(
         tqdm(_texts(parts), "words", sum(map(len, parts)), unit=" reviews"),
         min_frequency=arguments.min_frequency,
         vocab_size=arguments.max_vocab_size,
+        word_pieces=arguments.word_pieces,
+        mark_title=arguments.mark_title,
         **(TUTORIAL_FACE if arguments.tutorial_tokenizer else DEFAULT_FACE),
     )
 

@@ -1,16 +1,24 @@
 """The transformer peer: here a tiny one, since the tests' packages have not the real one."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import minilm
 import numpy as np
 import pytest
+import torch
+import word_vectors
+from safetensors.torch import load_file
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
     PreTrainedTokenizerFast,
     set_seed,
 )
+
+from sentiment_lstm.recipes import read_recipe
+from sentiment_lstm.training import make_tokens, make_trainer
 
 
 @pytest.fixture
@@ -50,3 +58,29 @@ def test_it_learns_and_is_found_again(
     assert (folder / "model.safetensors").stat().st_mtime_ns == written, "not trained again"
     minilm.fine_tune(texts[:10], labels[:10], tmp_path)
     assert len(list(tmp_path.iterdir())) == 2, "other reviews, another model"
+
+
+def test_word_vectors_start_a_classifier_off(
+    tiny: None,
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = write_recipe(embedding_size=8)
+    folder = tmp_path / "vectors"
+    monkeypatch.setattr("sys.argv", ["word_vectors", str(recipe), "--output_dir", str(folder)])
+    word_vectors.main()
+    assert f"to {folder}" in capsys.readouterr().out
+
+    weight = load_file(folder / "model.safetensors")["embeddings.weight"]
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    assert weight.shape == (len(tokenizer), 8)
+    assert (weight[:2] == 0).all(), "nothing is known of _PAD and _UNK"
+    assert weight[2:].std() == pytest.approx(0.1, rel=0.05)
+    spread = weight[2:].var(0)
+    assert (spread.diff() > 0).all(), "principal components, the largest last"
+
+    started = read_recipe(recipe, ["--init_from", str(folder), "--output_dir", str(tmp_path / "x")])
+    model: Any = make_trainer(started, *make_tokens(started)).model
+    assert torch.equal(model.get_input_embeddings().weight, weight)

@@ -14,6 +14,7 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from sentiment_lstm.tokenization import (
+    TITLE_MARK,
     TUTORIAL_FACE,
     count_words,
     iter_words,
@@ -61,6 +62,40 @@ def test_vocab_size_counts_the_special_tokens_and_keeps_the_most_common() -> Non
     tokenizer = train_tokenizer(["pear fig pear apple fig pear"], min_frequency=1, vocab_size=4)
     assert tokenizer.get_vocab() == {"_PAD": 0, "_UNK": 1, "pear": 2, "fig": 3}
     assert len(tokenizer) == tokenizer.vocab_size == 4
+
+
+def test_unknown_words_are_cut_into_pieces_and_the_words_keep_their_ids() -> None:
+    texts = ["lamp light a b lamp light lampshade lampshade lightest lamps brightly"]
+    words_only = train_tokenizer(texts, vocab_size=4)
+    cut = train_tokenizer(texts, vocab_size=4, word_pieces=100)
+    vocabulary = cut.get_vocab()
+    assert vocabulary.items() > words_only.get_vocab().items()
+    assert cut.tokenize("lamp lampshade lampses lampx, b") == [
+        *("lamp", "lamp", "##shade", "lamp", "##s", "##e", "##s", "_UNK", "_UNK", "_UNK"),
+    ], "the longest first; an x ends no word, and nothing begins with a comma or a b"
+    ids = cut("lampshade")["input_ids"]
+    assert cut.decode(ids) == "lampshade"
+    assert cut("a lampshade", return_offsets_mapping=True)["offset_mapping"][1:] == [
+        (2, 6),
+        (6, 11),
+    ]
+    assert cut.tokenize("##shade") == ["_UNK"] * 3, "a text cannot write a piece"
+    few = train_tokenizer(texts, vocab_size=4, word_pieces=3)
+    assert len(few) == len(words_only) + 3
+
+
+def test_the_end_of_a_title_is_marked_once_and_only_where_there_is_a_title() -> None:
+    tokenizer = train_tokenizer([*REVIEWS, "lamp: warm: lamp"], min_frequency=1, mark_title=True)
+    said = tokenizer.tokenize("Lovely little lamp: it's bright: it's warm")
+    assert said == ["lovely", "little", "lamp", TITLE_MARK, *words("it's bright: it's warm")]
+    for text in (
+        "no title at all",
+        "a ratio of 1:2",
+        ": nothing before it",
+        "so " * 80 + "late: x",
+    ):
+        assert TITLE_MARK not in tokenizer.tokenize(text)
+    assert TITLE_MARK not in train_tokenizer(REVIEWS, min_frequency=1).get_vocab()
 
 
 def test_counts_are_in_order_of_first_appearance() -> None:
@@ -187,6 +222,7 @@ def test_a_review_cannot_write_special_tokens(literal: str, unknown_to_pad: bool
     ("options", "message"),
     [
         ({"min_frequency": 0}, "min_frequency is 0"),
+        ({"word_pieces": -1}, "word_pieces is -1"),
         ({"vocab_size": 2}, "vocab_size is 2"),
         ({"model_max_length": 0}, "model_max_length is 0"),
         ({"padding_side": "middle"}, "padding_side is 'middle'"),
@@ -225,7 +261,15 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize("face", [{}, TUTORIAL_FACE, {"truncation_side": "left"}])
+@pytest.mark.parametrize(
+    "face",
+    [
+        {},
+        TUTORIAL_FACE,
+        {"truncation_side": "left"},
+        {"vocab_size": 20, "word_pieces": 50, "mark_title": True},
+    ],
+)
 def test_a_process_without_this_package_loads_the_same_tokenizer(
     face: dict[str, object], tmp_path: Path
 ) -> None:

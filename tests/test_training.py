@@ -49,34 +49,6 @@ RECIPES = Path(__file__).parent.parent / "scripts" / "recipes"
 WriteRecipe = Callable[..., Path]
 
 
-@pytest.fixture
-def write_recipe(review_file: Path, tmp_path: Path) -> WriteRecipe:
-    """A function that writes a recipe for the tiny reviews, with the given fields."""
-
-    def write(**fields: Any) -> Path:
-        recipe = {
-            "train": f"{review_file}:train[:48]",
-            "validation": [f"{review_file}:train[48:54]", f"{review_file}:train[54:]"],
-            "output_dir": str(tmp_path / "run"),
-            "embedding_size": 12,
-            "hidden_size": 16,
-            "per_device_train_batch_size": 4,
-            "num_train_epochs": 2,
-            "learning_rate": 0.01,
-            "eval_steps": 3,
-            "logging_steps": 1,
-            "disable_tqdm": True,
-            "bf16": False,
-            "calibrate": False,
-            "use_cpu": True,
-        }
-        path = tmp_path / "recipe.yaml"
-        path.write_text(yaml.safe_dump(recipe | fields), encoding="utf-8")
-        return path
-
-    return write
-
-
 # --- recipes -------------------------------------------------------------------------------------
 
 

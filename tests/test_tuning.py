@@ -32,27 +32,6 @@ def space_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def write_recipe(review_file: Path, tmp_path: Path) -> WriteRecipe:
-    """A function that writes a recipe for the tiny reviews, with the given fields."""
-
-    def write(**fields: Any) -> Path:
-        recipe = {
-            "train": f"{review_file}:train[:48]",
-            "validation": f"{review_file}:train[48:]",
-            "output_dir": str(tmp_path / "run"),
-            "embedding_size": 12,
-            "disable_tqdm": True,
-            "bf16": False,
-            "use_cpu": True,
-        }
-        path = tmp_path / "recipe.yaml"
-        path.write_text(yaml.safe_dump(recipe | fields), encoding="utf-8")
-        return path
-
-    return write
-
-
 def study_of(folder: Path) -> optuna.Study:
     return optuna.load_study(study_name="tune", storage=f"sqlite:///{folder / 'study.db'}")
 

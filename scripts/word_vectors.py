@@ -1,0 +1,97 @@
+"""Take the word vectors of MiniLM to start from, in the place of random ones.
+
+    python scripts/word_vectors.py scripts/recipes/default.yaml [--output_dir runs/word_vectors]
+
+Each word of the recipe's training reviews is read by the pretrained MiniLM by itself; the mean of
+what it says of the word's pieces, brought down to the recipe's `embedding_size` by principal
+components, is the word's vector. The folder is one for the field `init_from`, whose vectors go to
+the same words. MiniLM comes with the extra `benchmark`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from minilm import load_minilm
+from safetensors.torch import save_file
+from tqdm.auto import tqdm
+
+from sentiment_lstm.recipes import read_recipe
+from sentiment_lstm.tokenization import PAD_TOKEN, UNK_TOKEN
+from sentiment_lstm.training import make_tokens
+
+
+def word_vectors(words: list[str], size: int, spread: float, batch_size: int = 512) -> torch.Tensor:
+    """What MiniLM knows of words.
+
+    Args:
+        words: Words, each read by itself.
+        size: Dimensions of a vector, at most MiniLM's 384.
+        spread: Standard deviation of the numbers that come out.
+        batch_size: Words read together.
+
+    Returns:
+        `(words, size)` float32, of mean zero.
+
+    Raises:
+        ModuleNotFoundError: If MiniLM is not installed.
+        ValueError: If MiniLM's vectors, or the words, are fewer than `size`.
+    """
+    model, tokenizer = load_minilm()
+    if size > min(model.config.hidden_size, len(words)):
+        raise ValueError(
+            f"embedding_size is {size}; of {len(words)} words there are no more than "
+            f"{min(model.config.hidden_size, len(words))} components"
+        )
+    found = []
+    for start in tqdm(range(0, len(words), batch_size), desc="words", mininterval=5):
+        batch = tokenizer(
+            words[start : start + batch_size], padding=True, truncation=True, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            states = model.base_model(**batch).last_hidden_state  # (B, T, 384)
+        mask = batch["attention_mask"].unsqueeze(-1)  # (B, T, 1)
+        found.append((states * mask).sum(1) / mask.sum(1))
+    vectors = torch.cat(found)  # (W, 384)
+    vectors = vectors - vectors.mean(0)
+    components = torch.linalg.eigh(vectors.T @ vectors).eigenvectors  # rising
+    vectors = vectors @ components[:, -size:]  # (W, size)
+    scaled: torch.Tensor = vectors * (spread / vectors.std())
+    return scaled
+
+
+def main() -> None:
+    """Write a folder for `init_from`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--output_dir", type=Path, default=Path("runs/word_vectors"))
+    options, overrides = parser.parse_known_args()
+    try:
+        recipe = read_recipe(options.recipe, overrides)
+        tokenizer, _, _ = make_tokens(recipe)
+        words = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
+        weight = torch.zeros(len(words), recipe.model.embedding_size)
+        rows = [index for index, word in enumerate(words) if word not in (PAD_TOKEN, UNK_TOKEN)]
+        weight[rows] = word_vectors(
+            [words[row] for row in rows],
+            recipe.model.embedding_size,
+            recipe.model.initializer_range,
+        )
+    except ModuleNotFoundError as error:
+        sys.exit(f"word_vectors: {error.name} is needed: pip install '.[benchmark]'")
+    except (OSError, ValueError) as error:
+        sys.exit(f"word_vectors: {error}")
+    tokenizer.save_pretrained(options.output_dir)
+    save_file({"embeddings.weight": weight}, options.output_dir / "model.safetensors")
+    print(f"wrote {len(words)} vectors to {options.output_dir}")
+
+
+if __name__ == "__main__":
+    main()
