@@ -29,8 +29,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -189,9 +191,35 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     ]
     return {
         "sides": measure(sides, options.rounds),
+        "time_goes_to_percent": {side.name: profile(side) for side in sides},
         "vocabulary": len(tokenizer),
         "mean_length": round(float(np.mean([len(row) for row in ids])), 1),
     }
+
+
+# What an operator of torch belongs to, by what its name holds; the first that fits.
+KINDS = {
+    "LSTM, backward": ("rnn_layer_backward",),
+    "LSTM, forward": ("rnn_layer",),
+    "dropout": ("bernoulli", "dropout"),
+    "optimizer": ("adam", "lerp", "addcmul", "addcdiv", "aten::sqrt"),
+    "word vectors": ("embedding", "index"),
+    "copies and casts": ("copy_", "aten::cat"),
+}
+
+
+def profile(side: Side) -> dict[str, float]:
+    """Shares of a side's time on the CPU, in percent, by kinds of operators; one more run of it."""
+    import torch
+
+    progress(f"{side.name}, profiled")
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        side.work()
+    spent = dict.fromkeys([*KINDS, "the rest"], 0.0)
+    for event in profiler.key_averages():
+        fits = (kind for kind, parts in KINDS.items() if any(p in event.key.lower() for p in parts))
+        spent[next(fits, "the rest")] += event.self_cpu_time_total
+    return {kind: round(100 * time / sum(spent.values()), 1) for kind, time in spent.items()}
 
 
 def predict(options: argparse.Namespace) -> dict[str, Any]:
@@ -228,10 +256,26 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     theirs = [answer["label"] for answer in classify(some)]
     found = [answer.label for answer in predict_texts(model, tokenizer, some, draft=draft)]
     same = sum(left == right for left, right in zip(found, theirs, strict=True))
+    measured = measure(sides, options.rounds)
+    memory = {}
+    for times in (1, 4, 16):
+        progress(f"memory for {times * len(texts):,} reviews")
+        source = write_lines(options, texts * times)
+        memory[times * len(texts)] = alone(predict_once, options.model, source, source)
     return {
-        "sides": measure(sides, options.rounds),
+        "sides": measured,
         "labels_of_the_pipeline": f"{same} of {len(some)}",
+        "own_memory_mb_by_reviews": memory,
     }
+
+
+def predict_once(model: str, source: Path, output: Path) -> int:
+    """Label a file in a process of its own: peak of its own memory in MB."""
+    from sentiment_lstm.bulk import predict_file
+
+    with watched_memory() as peak:
+        predict_file(model, source, output.with_suffix(".jsonl"))
+    return peak.megabytes
 
 
 def latency(options: argparse.Namespace) -> dict[str, Any]:
@@ -322,9 +366,7 @@ def scale(options: argparse.Namespace) -> dict[str, Any]:
                 pass
         plain = time.perf_counter() - start
         progress(f"reading and tokenising {size:,} reviews")
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(1) as pool:
-            found = pool.apply(scale_once, (source, options.model, options.scratch / str(size)))
+        found = alone(scale_once, source, options.model, options.scratch / str(size))
         wall = sum(found["seconds"].values())
         results.append(
             {
@@ -350,10 +392,11 @@ def scale_once(source: Path, model: str, cache: Path) -> dict[str, Any]:
     datasets.disable_progress_bars()
     tokenizer: Any = AutoTokenizer.from_pretrained(model)
     marks = [time.perf_counter()]
-    reviews = load_reviews(source, cache_dir=cache)
-    marks.append(time.perf_counter())
-    _tokenize([reviews], tokenizer)
-    marks.append(time.perf_counter())
+    with watched_memory() as peak:
+        reviews = load_reviews(source, cache_dir=cache)
+        marks.append(time.perf_counter())
+        _tokenize([reviews], tokenizer)
+        marks.append(time.perf_counter())
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "seconds": {
@@ -361,7 +404,8 @@ def scale_once(source: Path, model: str, cache: Path) -> dict[str, Any]:
             "tokenise": round(marks[2] - marks[1], 2),
         },
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "peak_memory_mb": usage.ru_maxrss // 1024,
+        "own_memory_mb": peak.megabytes,
+        "with_mapped_files_mb": usage.ru_maxrss // 1024,
     }
 
 
@@ -523,6 +567,46 @@ def load_minilm(dtype: Any) -> tuple[Any, Any]:
 
 
 # --- what all parts share ------------------------------------------------------------------------
+
+
+def alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns in a new process, whose time and memory are its alone."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+@dataclass
+class Peak:
+    """The most memory seen.
+
+    Args:
+        megabytes: So far, of 2^20 bytes.
+    """
+
+    megabytes: int = 0
+
+
+@contextmanager
+def watched_memory() -> Iterator[Peak]:
+    """Watch the memory of this process twenty times a second, on Linux.
+
+    Pages of memory-mapped files are left out: the kernel takes them back where others need room.
+    """
+    peak, done = Peak(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            status = Path("/proc/self/status").read_text(encoding="ascii").split()
+            kilobytes = int(status[status.index("RssAnon:") + 1])
+            peak.megabytes = max(peak.megabytes, kilobytes // 1024)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
 
 
 def kaggle_lines(path: Path) -> Iterable[bytes]:
