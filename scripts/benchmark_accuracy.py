@@ -225,6 +225,7 @@ def train_on_fewer(folder: Path, sizes: list[int], output: Path) -> list[Path]:
             "output_dir": str(output / f"{size}"),
             "num_train_epochs": max(epochs, math.ceil(READ_AT_LEAST / size)),
             **dict.fromkeys(("unlabelled", "soft_labels", "soft_label_weight")),
+            "halves": False,
         }
         folders.append(train(read_recipe(folder / RECIPE_FILE, as_arguments(fields))))
     return folders

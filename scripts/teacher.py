@@ -33,7 +33,7 @@ from sentiment_lstm.inference import load, predict_probabilities
 from sentiment_lstm.metrics import score
 from sentiment_lstm.recipes import Recipe, as_arguments, read_recipe
 from sentiment_lstm.reviews import load_texts
-from sentiment_lstm.soft_labels import write_soft_labels
+from sentiment_lstm.soft_labels import half_of, write_soft_labels
 from sentiment_lstm.training import train
 
 LSTM = "lstm"
@@ -99,6 +99,7 @@ class Ensemble:
             "train": str(source),
             "output_dir": str(self.output_dir / part),
             **dict.fromkeys(("unlabelled", "soft_labels", "soft_label_weight")),
+            "halves": False,
         }
         recipe = read_recipe(self.recipe_path, [*self.overrides, *as_arguments(fields)])
         model, tokenizer = load(train(recipe))
@@ -124,29 +125,36 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
     others, held_out = read_reviews(reviews.validation, reviews.on_bad_line)
     labels, right_held_out = np.array(known), np.array(held_out)
     unlabelled = [t for source in reviews.unlabelled for t in load_texts(source)["text"][:]]
+    # Half of a review is judged by those who judge the whole: they have not learned from it.
+    whole, n_held_out = len(texts), len(others)
+    owners = list(range(whole))
+    if reviews.halves:
+        cut = [(owner, half) for owner, half in enumerate(map(half_of, texts)) if half is not None]
+        owners += [owner for owner, _ in cut]
+        texts = texts + [half for _, half in cut]
+        unlabelled += [half for half in map(half_of, unlabelled) if half is not None]
     # Judged by the members of all folds: validation reviews, to measure, and texts without labels.
-    n_held_out = len(others)
     others += unlabelled
 
     members = [*ensemble.members, *ensemble.once]
-    fold_of = np.random.default_rng(0).permutation(len(texts)) % folds
+    fold_of = (np.random.default_rng(0).permutation(whole) % folds)[owners]
     judged = np.zeros((len(members), len(texts)))
     of_others = np.zeros((len(members), len(others)))
     for fold, (row, member) in itertools.product(range(folds), enumerate(ensemble.members)):
         inside = np.flatnonzero(fold_of == fold)
-        outside = np.flatnonzero(fold_of != fold)
+        outside = np.flatnonzero(fold_of[:whole] != fold)
         asked = [texts[i] for i in inside] + others
         learned = [texts[i] for i in outside]
         said = ensemble.judge(member, f"fold{fold}", learned, labels[outside].tolist(), asked)
         judged[row, inside] = said[: len(inside)]
         of_others[row] += said[len(inside) :] / folds
     for row, member in enumerate(ensemble.once, start=len(ensemble.members)):
-        said = ensemble.judge(member, "all", texts, known, texts + others)
+        said = ensemble.judge(member, "all", texts[:whole], known, texts + others)
         judged[row], of_others[row] = said[: len(texts)], said[len(texts) :]
 
     unseen = "" if ensemble.once else ", each unseen"
     for name, log_odds, right in [
-        (f"training reviews{unseen}", judged, labels),
+        (f"training reviews{unseen}", judged[:, :whole], labels),
         ("validation reviews", of_others[:, :n_held_out], right_held_out),
     ]:
         for who, odds in [*zip(members, log_odds, strict=True), ("all", log_odds.mean(0))]:

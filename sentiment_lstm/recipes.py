@@ -60,6 +60,10 @@ class ReviewArguments:
             "help": "What the teacher's word counts against the label, from 0 to 1 (default: 0.5)."
         },
     )
+    halves: bool = field(
+        default=False,
+        metadata={"help": "Also learn from a half of each training text, judged by the teacher."},
+    )
     on_bad_line: str = field(
         default="raise",
         metadata={

@@ -43,7 +43,7 @@ from .publishing import publish_results
 from .recipes import Recipe, RecipeError, ReviewArguments, TokenizerArguments
 from .reviews import file_digest, load_reviews, load_texts
 from .slices import has_negation, score_slices
-from .soft_labels import SoftLabelError, read_soft_labels, text_key
+from .soft_labels import SoftLabelError, half_of, read_soft_labels, text_key
 from .tokenization import DEFAULT_FACE, TUTORIAL_FACE, train_tokenizer
 from .trainer import Clock, FollowTraining, SentimentTrainer
 
@@ -260,7 +260,7 @@ def make_trainer(
 # --- preparing -----------------------------------------------------------------------------------
 
 # Fields that mean nothing to a language model.
-_OF_CLASSIFIERS = ("soft_labels", "test", "adversarial_epsilon", "label_smoothing_factor")
+_OF_CLASSIFIERS = ("soft_labels", "halves", "test", "adversarial_epsilon", "label_smoothing_factor")
 
 
 def _check_task(recipe: Recipe, model_class: ModelClass) -> None:
@@ -274,6 +274,8 @@ def _check_task(recipe: Recipe, model_class: ModelClass) -> None:
             raise RecipeError("`unlabelled` texts need `soft_labels` to learn from")
         if recipe.fields.get("soft_label_weight") is not None:
             raise RecipeError("`soft_label_weight` means nothing without `soft_labels`")
+        if recipe.reviews.halves:
+            raise RecipeError("`halves` need `soft_labels`: half a review has no label of its own")
 
 
 # Split -> source -> its reviews.
@@ -444,7 +446,25 @@ def _training_tokens(
         return _tokenize(parts, tokenizer, max_length)
     weight = 0.5 if arguments.soft_label_weight is None else arguments.soft_label_weight
     soften = _Softener(arguments.soft_labels, weight)
+    if arguments.halves:
+        parts += [_halves(part) for part in parts]
     return _tokenize([soften(part) for part in parts], tokenizer, max_length)
+
+
+def _halves(dataset: datasets.Dataset) -> datasets.Dataset:
+    """Half of each text that is long enough, without labels."""
+
+    def cut(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return {"text": [half for text in batch["text"] if (half := half_of(text)) is not None]}
+
+    return dataset.map(
+        cut,
+        batched=True,
+        remove_columns=dataset.column_names,
+        features=datasets.Features({"text": datasets.Value("string")}),
+        new_fingerprint=Hasher.hash([dataset._fingerprint, "halves"]),
+        desc="halves",
+    )
 
 
 class _Softener:

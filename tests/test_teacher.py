@@ -1,5 +1,7 @@
 """The teacher: judges of each review have not been trained on it."""
 
+import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import yaml
 from benchmark_accuracy import read_reviews
 
 from sentiment_lstm.recipes import read_recipe
-from sentiment_lstm.soft_labels import read_soft_labels, text_key
+from sentiment_lstm.soft_labels import half_of, read_soft_labels, text_key
 from sentiment_lstm.training import train
 
 
@@ -79,6 +81,56 @@ def test_no_judge_was_trained_on_what_it_judges(
         SystemExit, match=r"teacher: .*members of another recipe, or of other folds"
     ):
         run(monkeypatch, *arguments, "--hidden_size", 4)
+
+
+def test_halves_are_judged_by_those_who_have_not_learned_from_the_whole(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No two have a half in common, and every fourth is too short for one.
+    whole = [
+        " ".join(f"word{number}x{word}" for word in range(50 if number % 4 else 30))
+        for number in range(40)
+    ]
+    halves = {text: half for text in whole if (half := half_of(text)) is not None}
+    assert len(halves) == 30
+    source = tmp_path / "long.ft.txt"
+    source.write_text("".join(f"__label__{1 + n % 2} {t}\n" for n, t in enumerate(whole)))
+    judged: set[str] = set()
+
+    class Spy:
+        def __init__(self, texts: list[str], labels: list[int]) -> None:
+            assert set(texts) <= set(whole), "nobody learns from a half: it has no label"
+            self.theirs = {halves[text] for text in texts if text in halves}
+
+        def predict(self, unseen: list[str]) -> np.ndarray:
+            assert not self.theirs & set(unseen)
+            judged.update(unseen)
+            return np.full(len(unseen), 0.8)
+
+    monkeypatch.setitem(benchmark_accuracy.PEERS, "tfidf", ("spy", Spy))
+    monkeypatch.setitem(benchmark_accuracy.PEERS, "fasttext", ("spy", Judge))
+    members = ("--members", "tfidf", "--once", "fasttext", "--folds", 4)
+    folder = tmp_path / "members"
+    fields = ["--halves", "true", "--train", str(source)]
+    run(monkeypatch, recipe, *members, "--output_dir", folder, *fields)
+    assert set(halves.values()) <= judged
+    said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    assert set(said) >= {text_key(text) for text in [*whole, *halves.values()]}
+    folder = train(read_recipe(recipe, fields))
+    steps = json.loads((folder / "results.json").read_text())["training"]["steps"]
+    # 40 reviews, two texts without labels, and the halves; in batches of eight.
+    assert steps == math.ceil((42 + len(halves)) / 8)
+
+
+class Judge:
+    """Finds everything good."""
+
+    def __init__(self, texts: list[str], labels: list[int]) -> None:
+        pass
+
+    def predict(self, asked: list[str]) -> np.ndarray:
+        """Almost sure."""
+        return np.full(len(asked), 0.9)
 
 
 def test_a_student_learns_from_an_ensemble(
