@@ -14,8 +14,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import minilm
 import torch
-from minilm import load_minilm
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
@@ -40,7 +40,7 @@ def word_vectors(words: list[str], size: int, spread: float, batch_size: int = 5
         ModuleNotFoundError: If MiniLM is not installed.
         ValueError: If MiniLM's vectors, or the words, are fewer than `size`.
     """
-    model, tokenizer = load_minilm()
+    model, tokenizer = minilm.load_minilm()
     if size > min(model.config.hidden_size, len(words)):
         raise ValueError(
             f"embedding_size is {size}; of {len(words)} words there are no more than "
