@@ -261,7 +261,7 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     for times in (1, 4, 16):
         progress(f"memory for {times * len(texts):,} reviews")
         source = write_lines(options, texts * times)
-        memory[times * len(texts)] = alone(predict_once, options.model, source, source)
+        memory[times * len(texts)] = alone(predict_once, options.model, source)
     return {
         "sides": measured,
         "labels_of_the_pipeline": f"{same} of {len(some)}",
@@ -269,12 +269,12 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def predict_once(model: str, source: Path, output: Path) -> int:
+def predict_once(model: str, source: Path) -> int:
     """Label a file in a process of its own: peak of its own memory in MB."""
     from sentiment_lstm.bulk import predict_file
 
     with watched_memory() as peak:
-        predict_file(model, source, output.with_suffix(".jsonl"))
+        predict_file(model, source, source.with_suffix(".jsonl"))
     return peak.megabytes
 
 

@@ -107,6 +107,13 @@ def minilm(texts: list[str], labels: list[int]) -> Trained:
     )
 
 
+# Fields of a recipe that learns from labels alone.
+WITHOUT_TEACHER: dict[str, Any] = {
+    "unlabelled": None,
+    "soft_labels": None,
+    "soft_label_weight": None,
+    "halves": False,
+}
 PEERS: dict[str, tuple[str, Callable[[list[str], list[int]], Trained]]] = {
     "tfidf": ("TF-IDF + logistic regression", tfidf),
     "fasttext": ("fastText", fasttext),
@@ -224,8 +231,7 @@ def train_on_fewer(folder: Path, sizes: list[int], output: Path) -> list[Path]:
             "train": str(source),
             "output_dir": str(output / f"{size}"),
             "num_train_epochs": max(epochs, math.ceil(READ_AT_LEAST / size)),
-            **dict.fromkeys(("unlabelled", "soft_labels", "soft_label_weight")),
-            "halves": False,
+            **WITHOUT_TEACHER,
         }
         folders.append(train(read_recipe(folder / RECIPE_FILE, as_arguments(fields))))
     return folders

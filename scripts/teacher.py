@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from benchmark_accuracy import PEERS, read_reviews, write_reviews
+from benchmark_accuracy import PEERS, WITHOUT_TEACHER, read_reviews, write_reviews
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
@@ -98,8 +98,7 @@ class Ensemble:
         fields = {
             "train": str(source),
             "output_dir": str(self.output_dir / part),
-            **dict.fromkeys(("unlabelled", "soft_labels", "soft_label_weight")),
-            "halves": False,
+            **WITHOUT_TEACHER,
         }
         recipe = read_recipe(self.recipe_path, [*self.overrides, *as_arguments(fields)])
         model, tokenizer = load(train(recipe))

@@ -20,7 +20,6 @@ from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
 from sentiment_lstm.recipes import read_recipe
-from sentiment_lstm.tokenization import PAD_TOKEN, UNK_TOKEN
 from sentiment_lstm.training import make_tokens
 
 
@@ -78,9 +77,9 @@ def main() -> None:
         tokenizer, _, _ = make_tokens(recipe)
         words = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
         weight = torch.zeros(len(words), recipe.model.embedding_size)
-        rows = [index for index, word in enumerate(words) if word not in (PAD_TOKEN, UNK_TOKEN)]
-        weight[rows] = word_vectors(
-            [words[row] for row in rows],
+        # Nothing is known of `_PAD` and `_UNK`, the first two.
+        weight[2:] = word_vectors(
+            words[2:],
             recipe.model.embedding_size,
             recipe.model.initializer_range,
         )
