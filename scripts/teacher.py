@@ -33,7 +33,7 @@ from sentiment_lstm.inference import load, predict_probabilities
 from sentiment_lstm.metrics import score
 from sentiment_lstm.recipes import Recipe, as_arguments, read_recipe
 from sentiment_lstm.reviews import load_texts
-from sentiment_lstm.soft_labels import half_of, write_soft_labels
+from sentiment_lstm.soft_labels import halves_of, write_soft_labels
 from sentiment_lstm.training import train
 
 LSTM = "lstm"
@@ -124,14 +124,14 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
     others, held_out = read_reviews(reviews.validation, reviews.on_bad_line)
     labels, right_held_out = np.array(known), np.array(held_out)
     unlabelled = [t for source in reviews.unlabelled for t in load_texts(source)["text"][:]]
-    # Half of a review is judged by those who judge the whole: they have not learned from it.
+    # Halves of a review are judged by those who judge the whole: they have not learned from it.
     whole, n_held_out = len(texts), len(others)
     owners = list(range(whole))
     if reviews.halves:
-        cut = [(owner, half) for owner, half in enumerate(map(half_of, texts)) if half is not None]
+        cut = [(owner, half) for owner, text in enumerate(texts) for half in halves_of(text)]
         owners += [owner for owner, _ in cut]
         texts = texts + [half for _, half in cut]
-        unlabelled += [half for half in map(half_of, unlabelled) if half is not None]
+        unlabelled += [half for text in unlabelled for half in halves_of(text)]
     # Judged by the members of all folds: validation reviews, to measure, and texts without labels.
     others += unlabelled
 

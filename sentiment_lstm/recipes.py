@@ -62,7 +62,9 @@ class ReviewArguments:
     )
     halves: bool = field(
         default=False,
-        metadata={"help": "Also learn from a half of each training text, judged by the teacher."},
+        metadata={
+            "help": "Also learn from the halves of each training text, judged by the teacher."
+        },
     )
     on_bad_line: str = field(
         default="raise",

@@ -28,26 +28,26 @@ def text_key(text: str) -> int:
 _SHORTEST_CUT = 40
 
 
-def half_of(text: str) -> str | None:
-    """One half of a text, for a teacher to judge and a student to learn from besides the whole.
+def halves_of(text: str) -> list[str]:
+    """The halves of a text, for a teacher to judge and a student to learn from besides the whole.
 
-    Cut where a sentence ends nearest the middle, or in the middle. Which half it is depends on
-    the text alone. More texts, made of those at hand, are what a small student needs (Tang et al.
-    2019, "Distilling Task-Specific Knowledge from BERT into Simple Neural Networks").
+    Cut where a sentence ends nearest the middle, or in the middle. More texts, made of those at
+    hand, are what a small student needs (Tang et al. 2019, "Distilling Task-Specific Knowledge
+    from BERT into Simple Neural Networks").
 
     Args:
         text: A review.
 
     Returns:
-        The half, with single spaces between its words, or None for a text of fewer than 40 words.
+        Both, with single spaces between their words; none of a text of fewer than 40 words.
     """
     words = text.split()
     if len(words) < _SHORTEST_CUT:
-        return None
+        return []
     middle, quarter = len(words) / 2, len(words) // 4
     ends = [cut for cut in range(quarter, len(words) - quarter) if words[cut - 1][-1] in ".!?"]
     cut = min(ends, key=lambda end: abs(end - middle), default=round(middle))
-    return " ".join(words[:cut] if text_key(text) % 2 else words[cut:])
+    return [" ".join(words[:cut]), " ".join(words[cut:])]
 
 
 def write_soft_labels(

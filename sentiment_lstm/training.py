@@ -43,7 +43,7 @@ from .publishing import publish_results
 from .recipes import Recipe, RecipeError, ReviewArguments, TokenizerArguments
 from .reviews import file_digest, load_reviews, load_texts
 from .slices import has_negation, score_slices
-from .soft_labels import SoftLabelError, half_of, read_soft_labels, text_key
+from .soft_labels import SoftLabelError, halves_of, read_soft_labels, text_key
 from .tokenization import DEFAULT_FACE, TUTORIAL_FACE, train_tokenizer
 from .trainer import Clock, FollowTraining, SentimentTrainer
 
@@ -452,17 +452,17 @@ def _training_tokens(
 
 
 def _halves(dataset: datasets.Dataset) -> datasets.Dataset:
-    """Half of each text that is long enough, without labels."""
+    """Both halves of each text that is long enough, without labels."""
 
     def cut(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        return {"text": [half for text in batch["text"] if (half := half_of(text)) is not None]}
+        return {"text": [half for text in batch["text"] for half in halves_of(text)]}
 
     return dataset.map(
         cut,
         batched=True,
         remove_columns=dataset.column_names,
         features=datasets.Features({"text": datasets.Value("string")}),
-        new_fingerprint=Hasher.hash([dataset._fingerprint, "halves"]),
+        new_fingerprint=Hasher.hash([dataset._fingerprint, "both halves"]),
         desc="halves",
     )
 

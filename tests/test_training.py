@@ -30,7 +30,7 @@ from sentiment_lstm.recipes import RecipeError, as_arguments, read_recipe
 from sentiment_lstm.reviews import load_reviews
 from sentiment_lstm.soft_labels import (
     SoftLabelError,
-    half_of,
+    halves_of,
     read_soft_labels,
     text_key,
     write_soft_labels,
@@ -697,17 +697,16 @@ def test_soft_labels_take_the_place_of_labels(
         train(read_recipe(write_recipe(**fields, unlabelled=str(texts))))
 
 
-def test_a_half_is_one_side_of_a_text_cut_where_a_sentence_ends_near_the_middle() -> None:
+def test_a_text_is_halved_where_a_sentence_ends_near_the_middle() -> None:
     sentence = "one two three four five six seven eight nine ten."
     text = f"{sentence}  {sentence} {sentence}\n{sentence} and some more that go on"
-    half = half_of(text)
-    assert half in (f"{sentence} {sentence}", f"{sentence} {sentence} and some more that go on")
-    assert half == half_of(text), "always the same one"
-    both = {half_of(f"{number} {text}").startswith(str(number)) for number in range(20)}  # type: ignore[union-attr]
-    assert both == {True, False}, "of some texts the first half, of others the second"
-    assert half_of("word " * 39) is None
-    assert half_of("word " * 40) == " ".join(["word"] * 20)
-    assert half_of("") is None
+    assert halves_of(text) == [
+        f"{sentence} {sentence}",
+        f"{sentence} {sentence} and some more that go on",
+    ]
+    assert halves_of("word " * 39) == []
+    assert halves_of("word " * 40) == [" ".join(["word"] * 20)] * 2
+    assert halves_of("") == []
 
 
 def test_halves_need_soft_labels(write_recipe: WriteRecipe) -> None:
