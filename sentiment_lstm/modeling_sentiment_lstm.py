@@ -39,6 +39,8 @@ from .configuration_sentiment_lstm import SentimentLSTMConfig
 State = dict[str, torch.Tensor]
 # Where each token went, and which token came to each place: what `_move_padding_right` returns.
 _Moved = tuple[torch.Tensor, torch.Tensor]
+# True for words, False for padding, `(batch, sequence, 1)` bool; `None` where there is no padding.
+_IsWord = torch.Tensor | None
 _Output = TypeVar("_Output", bound=ModelOutput)
 
 
@@ -188,22 +190,23 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
             hidden = words.masked_fill(~mask.unsqueeze(-1), 0.0)
         hidden = self.embedding_dropout(self.word_dropout(hidden))
         lengths = mask.sum(1)  # (B,)
+        is_word = None if _all_words(mask) else mask.unsqueeze(-1)  # (B, T, 1)
         all_states: list[torch.Tensor] = []
         if output_hidden_states:
-            hidden = _recorded(hidden * mask.unsqueeze(-1), moved, all_states)
+            hidden = _recorded(_zeroed(hidden, is_word), moved, all_states)
         cells: list[State] = []
         for index, layer in enumerate(self.layers):
             if index > 0:
                 hidden = self.hidden_dropout(hidden)
             before = None if state is None else {name: state[name][:, index] for name in _CELLS}
-            hidden, cell = layer(hidden, lengths, before, use_cache)
-            hidden = hidden * mask.unsqueeze(-1)  # (B, T, H), zero at padding
+            hidden, cell = layer(hidden, lengths, before, use_cache, is_word is not None)
+            hidden = _zeroed(hidden, is_word)  # (B, T, H), zero at padding
             if output_hidden_states:
                 hidden = _recorded(hidden, moved, all_states)
             cells.append(cell)
         if not output_hidden_states:
             _recorded(hidden, moved, all_states)
-        pooled, seen = self.pooler(hidden, mask, lengths, state)  # (B, P * H)
+        pooled, seen = self.pooler(hidden, is_word, lengths, state)  # (B, P * H)
 
         if length == 0 and self.config.pad_to_length is None:
             all_states = [states[:, :0] for states in all_states]
@@ -430,6 +433,7 @@ class SentimentLSTMLayer(nn.Module):
         lengths: torch.Tensor,
         cell: State | None = None,
         use_cache: bool | None = None,
+        padded: bool = True,
     ) -> tuple[torch.Tensor, State]:
         """Read right-padded reviews.
 
@@ -438,6 +442,7 @@ class SentimentLSTMLayer(nn.Module):
             lengths: `(batch,)` int64, in words.
             cell: `hidden` and `cell`, each `(batch, units)`, after the pieces before this one.
             use_cache: Whether `hidden` and `cell` after the last word are needed.
+            padded: Whether any review is shorter than the sequence.
 
         Returns:
             The states `(batch, sequence, hidden_size)`, of no meaning at padding, and with
@@ -448,9 +453,10 @@ class SentimentLSTMLayer(nn.Module):
             return _run_in_pieces(self.forward_lstm, hidden, lengths, cell, weight_dropout)
         states = _run(self.forward_lstm, hidden, weight_dropout)
         if self.backward_lstm is not None:
-            order = _reversal(lengths, hidden.shape[1])
-            reversed_ = _take(hidden, order)
-            backward = _take(_run(self.backward_lstm, reversed_, weight_dropout), order)
+            order = _reversal(lengths, hidden.shape[1]) if padded else None
+            reversed_ = hidden.flip(1) if order is None else _take(hidden, order)
+            backward = _run(self.backward_lstm, reversed_, weight_dropout)
+            backward = backward.flip(1) if order is None else _take(backward, order)
             states = torch.cat([states, backward], dim=-1)
         return states, {}
 
@@ -473,7 +479,7 @@ class SentimentLSTMPooler(nn.Module):
     def forward(
         self,
         hidden: torch.Tensor,
-        mask: torch.Tensor,
+        is_word: _IsWord,
         lengths: torch.Tensor,
         before: State | None = None,
     ) -> tuple[torch.Tensor, State]:
@@ -481,7 +487,7 @@ class SentimentLSTMPooler(nn.Module):
 
         Args:
             hidden: `(batch, sequence, hidden_size)`, zero at padding.
-            mask: True for words, `(batch, sequence)` bool.
+            is_word: False for padding, `(batch, sequence, 1)` bool; `None` where there is none.
             lengths: `(batch,)` int64, in words.
             before: What this returned for the pieces before this one.
 
@@ -492,13 +498,13 @@ class SentimentLSTMPooler(nn.Module):
         vectors: list[torch.Tensor] = []
         seen: State = {}
         for pooling in self.poolings:
-            vector, tensors = getattr(self, f"_{pooling}")(hidden, mask, lengths, before)
+            vector, tensors = getattr(self, f"_{pooling}")(hidden, is_word, lengths, before)
             vectors.append(vector.to(hidden.dtype))
             seen |= tensors
         return torch.cat(vectors, dim=-1), seen
 
     def _last(
-        self, hidden: torch.Tensor, mask: torch.Tensor, lengths: torch.Tensor, before: State | None
+        self, hidden: torch.Tensor, is_word: _IsWord, lengths: torch.Tensor, before: State | None
     ) -> tuple[torch.Tensor, State]:
         rows = torch.arange(hidden.shape[0], device=hidden.device)
         last = hidden[rows, (lengths - 1).clamp(min=0)]  # (B, H)
@@ -510,15 +516,18 @@ class SentimentLSTMPooler(nn.Module):
         return last, {"last": last}
 
     def _max(
-        self, hidden: torch.Tensor, mask: torch.Tensor, lengths: torch.Tensor, before: State | None
+        self, hidden: torch.Tensor, is_word: _IsWord, lengths: torch.Tensor, before: State | None
     ) -> tuple[torch.Tensor, State]:
-        largest = hidden.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(1)  # (B, H)
+        largest = _lowered(hidden, is_word, -torch.inf).amax(1)  # (B, H)
         if before is not None:
             largest = torch.maximum(largest, before["max"])
-        return largest.masked_fill(largest == -torch.inf, 0.0), {"max": largest}
+        seen = {"max": largest}
+        if is_word is not None:  # a review may be empty
+            largest = largest.masked_fill(largest == -torch.inf, 0.0)
+        return largest, seen
 
     def _mean(
-        self, hidden: torch.Tensor, mask: torch.Tensor, lengths: torch.Tensor, before: State | None
+        self, hidden: torch.Tensor, is_word: _IsWord, lengths: torch.Tensor, before: State | None
     ) -> tuple[torch.Tensor, State]:
         total = hidden.sum(1, dtype=_at_least_fp32(hidden))  # (B, H)
         count = lengths.unsqueeze(-1)  # (B, 1)
@@ -527,17 +536,15 @@ class SentimentLSTMPooler(nn.Module):
         return total / count.clamp(min=1), {"sum": total, "count": count}
 
     def _attention(
-        self, hidden: torch.Tensor, mask: torch.Tensor, lengths: torch.Tensor, before: State | None
+        self, hidden: torch.Tensor, is_word: _IsWord, lengths: torch.Tensor, before: State | None
     ) -> tuple[torch.Tensor, State]:
         assert self.attention is not None
-        words = mask.unsqueeze(-1)  # (B, T, 1)
-        lowest = torch.finfo(torch.float32).min
         scores = (hidden @ self.attention).to(_at_least_fp32(hidden)).unsqueeze(-1)  # (B, T, 1)
-        scores = scores.masked_fill(~words, lowest)
+        scores = _lowered(scores, is_word, torch.finfo(torch.float32).min)
         top = scores.amax(1)  # (B, 1)
         if before is not None:
             top = torch.maximum(top, before["attention_top"])
-        weights = (scores - top.unsqueeze(1)).exp() * words  # (B, T, 1)
+        weights = _zeroed((scores - top.unsqueeze(1)).exp(), is_word)  # (B, T, 1)
         total, weighted = weights.sum(1), (weights * hidden).sum(1)  # (B, 1), (B, H)
         if before is not None:
             decay = (before["attention_top"] - top).exp()
@@ -592,13 +599,30 @@ def _word_mask(words: torch.Tensor, attention_mask: torch.Tensor | None) -> torc
 
 
 def _is_right_padded(mask: torch.Tensor) -> bool:
-    """Whether all padding stands behind the words, which spares a copy.
+    """Whether all padding stands behind the words, which spares a copy."""
+    return _may_ask_data() and bool((mask[:, :-1] >= mask[:, 1:]).all())
 
-    A traced or exported model must not depend on the example's data: there the answer is no.
-    """
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
-        return False
-    return bool((mask[:, :-1] >= mask[:, 1:]).all())
+
+def _all_words(mask: torch.Tensor) -> bool:
+    """Whether nothing is padding, which spares masking: of a review alone, a tenth of the time."""
+    return _may_ask_data() and bool(mask.all())
+
+
+def _may_ask_data() -> bool:
+    """Whether the way may depend on the data: not in a traced or exported model."""
+    return not torch.compiler.is_compiling() and torch._C._get_tracing_state() is None
+
+
+def _zeroed(values: torch.Tensor, is_word: _IsWord) -> torch.Tensor:
+    """Zero at padding, by a product, which takes a fifth of the time of `masked_fill`."""
+    return values if is_word is None else values * is_word
+
+
+def _lowered(values: torch.Tensor, is_word: _IsWord, by: float) -> torch.Tensor:
+    """Finite values, lowered at padding, by a sum for the same reason."""
+    if is_word is None:
+        return values
+    return values + torch.zeros_like(is_word, dtype=values.dtype).masked_fill(~is_word, by)
 
 
 def _move_padding_right(mask: torch.Tensor) -> _Moved:
