@@ -67,6 +67,7 @@ STAND_INS = {
     "WORDS.json": "my/words.json",
     "OUT": "my/converted",
     "FOLDER": "runs/default",
+    "minilm": "tfidf",  # which comes with the extra `benchmark`, and has much to read
     # The reviews of record, which are not part of the checkout.
     "../shared/data/kaggle_train.ft.txt": "my/train.ft.txt.bz2",
     "../shared/data/amazon_other_train.ft.txt.bz2:train[:57489]": "my/train.ft.txt.bz2:train[:30]",
