@@ -17,7 +17,7 @@ install: $(VENV)/.dev ## Make the virtual environment and install the package fo
 demo: $(VENV)/.demo ## Train on real reviews, then classify a few through transformers.pipeline
 	$(BIN)/python scripts/demo.py --output_dir $(DEMO_DIR)
 
-model: $(VENV)/.benchmark ## From reviews to the released checkpoint in runs/distilled: three hours; goes on if stopped
+model: $(VENV)/.benchmark ## From reviews to the released checkpoint in runs/distilled: two and a half hours; goes on if stopped
 	$(BIN)/sentiment-lstm pretrain scripts/recipes/pretrain.yaml
 	$(BIN)/python scripts/teacher.py scripts/recipes/distilled.yaml --num_train_epochs 2 --once minilm
 	$(BIN)/sentiment-lstm train scripts/recipes/distilled.yaml
