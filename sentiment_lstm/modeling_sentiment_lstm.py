@@ -454,10 +454,8 @@ class SentimentLSTMLayer(nn.Module):
         states = _run(self.forward_lstm, hidden, weight_dropout)
         if self.backward_lstm is not None:
             order = _reversal(lengths, hidden.shape[1]) if padded else None
-            reversed_ = hidden.flip(1) if order is None else _take(hidden, order)
-            backward = _run(self.backward_lstm, reversed_, weight_dropout)
-            backward = backward.flip(1) if order is None else _take(backward, order)
-            states = torch.cat([states, backward], dim=-1)
+            backward = _run(self.backward_lstm, _turned(hidden, order), weight_dropout)
+            states = torch.cat([states, _turned(backward, order)], dim=-1)
         return states, {}
 
 
@@ -643,6 +641,11 @@ def _reversal(lengths: torch.Tensor, size: int) -> torch.Tensor:
     column = torch.arange(size, device=lengths.device)  # (T,)
     reverse = lengths.unsqueeze(-1) - 1 - column  # (B, T)
     return torch.where(reverse >= 0, reverse, column)
+
+
+def _turned(values: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
+    """Reverse the words of each review, by `_reversal`, or all at once where none is padded."""
+    return values.flip(1) if order is None else _take(values, order)
 
 
 def _take(values: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
