@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import math
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +33,6 @@ class SentimentTrainer(Trainer):
     sampler: LengthGroupedBatches | None = None
     # The averaged weights by name, from the first step on.
     average: dict[str, torch.Tensor] | None = None
-
-    def train(self, *arguments: Any, **options: Any) -> Any:
-        """Train as `Trainer` does, with freed memory kept for the next step."""
-        with freed_memory_kept():
-            return super().train(*arguments, **options)
 
     def compute_loss(
         self,
@@ -185,34 +177,6 @@ class FollowTraining(TrainerCallback):
     def on_step_end(self, *_: Any, **__: Any) -> None:
         """Count the step into the average of the weights."""
         self.trainer.update_average()
-
-
-@contextmanager
-def freed_memory_kept() -> Iterator[None]:
-    """Keep what is freed inside for the next allocation, where the C library is glibc.
-
-    By itself it gives each block of 32 MB and more back to the system at once, and a training step
-    frees dozens of them: to get them again, page by page and zeroed, took a third of the step of a
-    large LSTM (`scripts/benchmark.py train`). Elsewhere this does nothing.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "mallopt"):
-        yield
-        return
-    libc.mallopt(_M_MMAP_MAX, 0)
-    libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    try:
-        yield
-    finally:
-        # What glibc's own adjustment ends with, where such blocks have been freed.
-        libc.mallopt(_M_MMAP_MAX, 65_536)
-        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 25)
-        libc.mallopt(_M_TRIM_THRESHOLD, 1 << 26)
-        libc.malloc_trim(0)
-
-
-# The numbers that <malloc.h> gives the settings.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 
 
 def _worst(

@@ -1,12 +1,8 @@
 """Training on sixty reviews: what a run writes, and that interruptions change nothing."""
 
-import ctypes
 import json
-import resource
 import shutil
-import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +24,6 @@ from sentiment_lstm import (
     recipes,
     training,
 )
-from sentiment_lstm import trainer as trainer_module
 from sentiment_lstm.inference import load
 from sentiment_lstm.pretraining import SentimentLSTMForPreTraining
 from sentiment_lstm.recipes import RecipeError, as_arguments, read_recipe
@@ -47,7 +42,6 @@ from sentiment_lstm.trainer import (
     LengthGroupedBatches,
     SentimentTrainer,
     _worst,
-    freed_memory_kept,
 )
 from sentiment_lstm.training import pretrain, train
 
@@ -465,39 +459,6 @@ def test_the_order_of_an_epoch_is_set_where_trainer_does_not_reach() -> None:
         state: Any = SimpleNamespace(epoch=epoch)
         follow.on_epoch_begin(None, state, None)
         assert trainer.sampler.epoch == expected
-
-
-@pytest.mark.skipif(
-    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"),
-    reason="a setting of glibc",
-)
-def test_freed_memory_is_kept_for_the_next_step_of_training_only() -> None:
-    def faults() -> int:
-        """Of a block that glibc would give back, the second time."""
-        for _ in range(2):
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-            torch.empty(16 * 2**20).fill_(1)
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-    fresh = faults()
-    assert fresh > 10, "a fault for each page, of 4 kB or of 2 MB"
-    with freed_memory_kept():
-        assert faults() < fresh / 4
-    assert faults() > fresh / 2
-
-
-def test_training_keeps_freed_memory(
-    write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entered: list[str] = []
-
-    def kept() -> AbstractContextManager[None]:
-        entered.append("once")
-        return nullcontext()
-
-    monkeypatch.setattr(trainer_module, "freed_memory_kept", kept)
-    train(read_recipe(write_recipe()))
-    assert entered == ["once"]
 
 
 # --- batches -------------------------------------------------------------------------------------
