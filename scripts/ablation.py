@@ -27,11 +27,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from sentiment_lstm.ablations import ABLATION_FILE, ablation_table, spread
-from sentiment_lstm.inference import load, predict_probabilities
-from sentiment_lstm.recipes import RecipeError, as_arguments, read_recipe
-from sentiment_lstm.reviews import load_reviews
-from sentiment_lstm.training import RESULTS_FILE, train
+from sentiment_lstm.data.dataset import load_reviews
+from sentiment_lstm.hub.ablations import ABLATION_FILE, ablation_table, spread
+from sentiment_lstm.inference.predictor import load, predict_proba
+from sentiment_lstm.training.recipe import RecipeError, as_arguments, read_recipe
+from sentiment_lstm.training.run import RESULTS_FILE, train
 
 RIGHT_FILE = "right.npy"
 
@@ -62,9 +62,7 @@ def run(recipe: Path, fields: dict[str, Any], seed: int, folder: Path, extra: li
         for source in read.reviews.validation:
             on_bad_line: Any = read.reviews.on_bad_line
             reviews = load_reviews(source, on_bad_line=on_bad_line)
-            probabilities = np.stack(
-                list(predict_probabilities(model, tokenizer, reviews["text"][:]))
-            )
+            probabilities = np.stack(list(predict_proba(model, tokenizer, reviews["text"][:])))
             right.append(probabilities.argmax(1) == np.array(reviews["label"][:]))
         np.save(folder / RIGHT_FILE, np.concatenate(right))
 

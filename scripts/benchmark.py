@@ -92,10 +92,10 @@ def tokenize(options: argparse.Namespace) -> dict[str, Any]:
     """Text to ids: `tokenizer.json` and the tutorial's NLTK, whose ids must be the same."""
     import tutorial_reference as reference
 
-    from sentiment_lstm.tokenization import TUTORIAL_FACE, train_tokenizer
+    from sentiment_lstm.tokenization import TUTORIAL_PRESET, train_tokenizer
 
     texts = read(options, 2000)
-    tokenizer = train_tokenizer(texts, **TUTORIAL_FACE)
+    tokenizer = train_tokenizer(texts, **TUTORIAL_PRESET)
     backend, vocabulary = tokenizer.backend_tokenizer, tokenizer.get_vocab()
     ours = [encoding.ids for encoding in backend.encode_batch_fast(texts)]
     theirs = [reference.encode(reference.tokenize(text), vocabulary) for text in texts]
@@ -128,9 +128,9 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     from transformers import DataCollatorWithPadding
 
     from sentiment_lstm import SentimentLSTMConfig, SentimentLSTMForSequenceClassification
-    from sentiment_lstm.recipes import RecipeTrainingArguments
     from sentiment_lstm.tokenization import train_tokenizer
-    from sentiment_lstm.trainer import SentimentTrainer
+    from sentiment_lstm.training.recipe import RecipeTrainingArguments
+    from sentiment_lstm.training.trainer import SentimentTrainer
 
     texts = read(options, None)
     tokenizer = train_tokenizer(texts, model_max_length=SEQ_LEN)
@@ -229,14 +229,14 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     """
     from transformers import pipeline
 
-    from sentiment_lstm.bulk import predict_file
-    from sentiment_lstm.inference import draft_of, load
-    from sentiment_lstm.inference import predict as predict_texts
+    from sentiment_lstm.inference.batch import predict_file
+    from sentiment_lstm.inference.predictor import load, low_precision_copy
+    from sentiment_lstm.inference.predictor import predict as predict_texts
 
     texts = read(options, 20_000)
     model, tokenizer = load(options.model)
     classify = pipeline("text-classification", model=str(options.model))
-    draft = draft_of(model)
+    draft = low_precision_copy(model)
     source, output = write_lines(options, texts), options.scratch / "labels.jsonl"
 
     def ours(exact: bool) -> Callable[[], object]:
@@ -271,7 +271,7 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
 
 def predict_once(model: str, source: Path) -> int:
     """Label a file in a process of its own: peak of its own memory in MB."""
-    from sentiment_lstm.bulk import predict_file
+    from sentiment_lstm.inference.batch import predict_file
 
     with watched_memory() as peak:
         predict_file(model, source, source.with_suffix(".jsonl"))
@@ -386,8 +386,8 @@ def scale_once(source: Path, model: str, cache: Path) -> dict[str, Any]:
     import datasets
     from transformers import AutoTokenizer
 
-    from sentiment_lstm.reviews import load_reviews
-    from sentiment_lstm.training import _tokenize
+    from sentiment_lstm.data.dataset import load_reviews
+    from sentiment_lstm.training.run import _tokenize
 
     datasets.disable_progress_bars()
     tokenizer: Any = AutoTokenizer.from_pretrained(model)
@@ -617,7 +617,7 @@ def kaggle_lines(path: Path) -> Iterable[bytes]:
 
 def read(options: argparse.Namespace, limit: int | None) -> list[str]:
     """The texts of the reviews: `--limit` of them, or as many as a part wants."""
-    from sentiment_lstm.reviews import read_texts
+    from sentiment_lstm.data.dataset import read_texts
 
     return list(itertools.islice(read_texts(options.reviews), options.limit or limit))
 
@@ -631,7 +631,7 @@ def write_lines(options: argparse.Namespace, texts: list[str]) -> Path:
 
 def export_to(options: argparse.Namespace, name: str, int8: bool = False) -> Path:
     """The model as ONNX, in the scratch folder."""
-    from sentiment_lstm.export import ONNX_FILE, export
+    from sentiment_lstm.inference.onnx import ONNX_FILE, export
 
     return export(options.model, options.scratch / name, int8=int8) / ONNX_FILE
 
@@ -649,7 +649,7 @@ def in_bf16() -> bool:
     """Whether this machine computes in bf16."""
     import torch
 
-    from sentiment_lstm.inference import computes_in_bf16
+    from sentiment_lstm.inference.predictor import computes_in_bf16
 
     return computes_in_bf16(torch.device("cpu"))
 

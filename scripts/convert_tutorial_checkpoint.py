@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from sentiment_lstm import SentimentLSTMConfig, SentimentLSTMForSequenceClassification
-from sentiment_lstm.tokenization import TUTORIAL_FACE, build_tokenizer
+from sentiment_lstm.tokenization import TUTORIAL_PRESET, build_tokenizer
 
 
 class CheckpointError(ValueError):
@@ -55,7 +55,7 @@ def convert(state_dict_path: Path, words_path: Path, output: Path) -> Path:
     renamed = _renamed(weights, config.num_hidden_layers)
     _check_shapes(renamed, model, state_dict_path)
     model.load_state_dict(renamed)
-    options = TUTORIAL_FACE | {"model_max_length": config.pad_to_length}
+    options = TUTORIAL_PRESET | {"model_max_length": config.pad_to_length}
     try:
         tokenizer = build_tokenizer(vocabulary, **options)
     except ValueError as error:

@@ -14,9 +14,9 @@ from pathlib import Path
 from transformers import pipeline
 
 import sentiment_lstm  # noqa: F401 - registers the model with transformers
-from sentiment_lstm.recipes import RecipeError, read_recipe
-from sentiment_lstm.released import released_folder
-from sentiment_lstm.training import RESULTS_FILE, train
+from sentiment_lstm.default_model import default_model
+from sentiment_lstm.training.recipe import RecipeError, read_recipe
+from sentiment_lstm.training.run import RESULTS_FILE, train
 
 RECIPE = Path(__file__).parent / "recipes" / "demo.yaml"
 
@@ -42,7 +42,7 @@ def main() -> None:
     options = parser.parse_args()
 
     print("The released checkpoint (Amazon reviews):")
-    classify(released_folder(), PRODUCT_REVIEWS)
+    classify(default_model(), PRODUCT_REVIEWS)
     print("\nNow one of your own, on IMDB reviews.", flush=True)
     started = time.perf_counter()
     try:

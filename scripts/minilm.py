@@ -29,8 +29,8 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-from sentiment_lstm.inference import computes_in_bf16
-from sentiment_lstm.trainer import Clock
+from sentiment_lstm.inference.predictor import computes_in_bf16
+from sentiment_lstm.training.trainer import TrainingTimer
 
 MAX_LENGTH = 160
 LEARNING_RATE = 1e-4
@@ -115,11 +115,11 @@ def fine_tune(texts: list[str], labels: list[int], root: Path = Path("runs/minil
         ),
         train_dataset=reviews,
         data_collator=DataCollatorWithPadding(tokenizer),
-        callbacks=[Clock()],
+        callbacks=[TrainingTimer()],
     )
     found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     trainer.train(resume_from_checkpoint=found)
-    seconds = round(Clock.of(trainer).seconds, 1)
+    seconds = round(TrainingTimer.of(trainer).seconds, 1)
     (folder / _SECONDS_FILE).write_text(json.dumps(seconds))
     tokenizer.save_pretrained(folder)
     trainer.save_model()  # last: its config says that the folder is finished

@@ -3,8 +3,8 @@
     python scripts/release.py runs/default USER/NAME [--ablation FILE] [--output hub_card]
 
 The weights are stored in float16 and computed in float32: `from_pretrained` converts them. All
-figures are those of the stored weights, on the validation and test reviews of the run; peers
-(`peers.json`) and the curve are taken from the run's folder, and the card shows the table of
+figures are those of the stored weights, on the validation and test reviews of the run; baselines
+(`baselines.json`) and the curve are taken from the run's folder, and the card shows the table of
 choices that `scripts/ablation.py` wrote to FILE. What is written is what `sentiment-lstm push`
 would send.
 """
@@ -20,13 +20,13 @@ from pathlib import Path
 
 from benchmark_accuracy import read_results
 
-from sentiment_lstm.ablations import ABLATION_FILE
-from sentiment_lstm.figures import draw_all
-from sentiment_lstm.hub import stage
-from sentiment_lstm.inference import load
-from sentiment_lstm.publishing import publish_results
-from sentiment_lstm.reviews import load_reviews
-from sentiment_lstm.training import RESULTS_FILE, evaluate
+from sentiment_lstm.data.dataset import load_reviews
+from sentiment_lstm.evaluation.figures import draw_all
+from sentiment_lstm.evaluation.results import redact_results
+from sentiment_lstm.hub.ablations import ABLATION_FILE
+from sentiment_lstm.hub.push import stage
+from sentiment_lstm.inference.predictor import load
+from sentiment_lstm.training.run import RESULTS_FILE, evaluate
 
 
 def release(
@@ -65,7 +65,7 @@ def release(
             results["metrics"][part] = evaluate(stored, tokenizer, reviews)
             print(f"{part}: {results['metrics'][part]['accuracy']:.2%}", flush=True)
         (draft / RESULTS_FILE).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        draw_all(publish_results(results), draft)
+        draw_all(redact_results(results), draft)
         return stage(draft, repo_id, output)
 
 

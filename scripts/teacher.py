@@ -6,7 +6,7 @@
 The recipe says where they go (`soft_labels`), on which reviews the ensemble is trained (`train`)
 and which texts without labels it reads besides (`unlabelled`); `sentiment-lstm train` with the
 recipe then learns from them. Members are `lstm`, the recipe's own model without soft labels, and
-the peers of `benchmark_accuracy.py`. Their log-odds are averaged.
+the baselines of `benchmark_accuracy.py`. Their log-odds are averaged.
 
 What a model says of the reviews that it was trained on is of little use: it knows their labels. So
 the reviews are dealt into folds, and each is judged by members that were trained on the other
@@ -25,16 +25,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from benchmark_accuracy import PEERS, WITHOUT_TEACHER, read_reviews, write_reviews
+from benchmark_accuracy import BASELINES, WITHOUT_TEACHER, read_reviews, write_reviews
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from sentiment_lstm.inference import load, predict_probabilities
-from sentiment_lstm.metrics import score
-from sentiment_lstm.recipes import Recipe, as_arguments, read_recipe
-from sentiment_lstm.reviews import load_texts
-from sentiment_lstm.soft_labels import halves_of, write_soft_labels
-from sentiment_lstm.training import train
+from sentiment_lstm.data.dataset import load_texts
+from sentiment_lstm.evaluation.metrics import score
+from sentiment_lstm.inference.predictor import load, predict_proba
+from sentiment_lstm.training.distillation import halves_of, write_soft_labels
+from sentiment_lstm.training.recipe import Recipe, as_arguments, read_recipe
+from sentiment_lstm.training.run import train
 
 LSTM = "lstm"
 
@@ -92,7 +92,7 @@ class Ensemble:
         self, member: str, part: str, texts: list[str], labels: list[int], asked: list[str]
     ) -> NDArray[np.float64]:
         if member != LSTM:
-            return PEERS[member][1](texts, labels).predict(asked)
+            return BASELINES[member][1](texts, labels).predict(asked)
         source = self.output_dir / f"{part}.jsonl"
         write_reviews(source, texts, labels)
         fields = {
@@ -102,7 +102,7 @@ class Ensemble:
         }
         recipe = read_recipe(self.recipe_path, [*self.overrides, *as_arguments(fields)])
         model, tokenizer = load(train(recipe))
-        return np.stack(list(predict_probabilities(model, tokenizer, asked)))[:, 1]
+        return np.stack(list(predict_proba(model, tokenizer, asked)))[:, 1]
 
 
 def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
@@ -176,8 +176,8 @@ def main() -> None:
         allow_abbrev=False,
     )
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--members", nargs="*", choices=[LSTM, *PEERS], default=[LSTM, "tfidf"])
-    parser.add_argument("--once", nargs="+", choices=list(PEERS), default=[])
+    parser.add_argument("--members", nargs="*", choices=[LSTM, *BASELINES], default=[LSTM, "tfidf"])
+    parser.add_argument("--once", nargs="+", choices=list(BASELINES), default=[])
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--output_dir", type=Path, default=Path("runs/teacher"))
     options, overrides = parser.parse_known_args()

@@ -24,8 +24,8 @@ from torch.nn.functional import binary_cross_entropy
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
-from sentiment_lstm.reviews import load_reviews
-from sentiment_lstm.tokenization import TUTORIAL_FACE, train_tokenizer
+from sentiment_lstm.data.dataset import load_reviews
+from sentiment_lstm.tokenization import TUTORIAL_PRESET, train_tokenizer
 
 WAYS = {"carried": True, "zeros": False}
 
@@ -64,7 +64,7 @@ def main() -> None:
 
     size = options.batch_size
     texts = (text for batch in load_reviews(options.train).iter(1000) for text in batch["text"])
-    tokenizer = train_tokenizer(texts, **TUTORIAL_FACE)
+    tokenizer = train_tokenizer(texts, **TUTORIAL_PRESET)
     ids, labels = features(options.train, tokenizer, size)
     val_ids, val_labels = features(options.validation, tokenizer, size)
     print(f"{len(ids):,} training and {len(val_ids):,} validation reviews, batches of {size}")

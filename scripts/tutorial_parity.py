@@ -37,7 +37,7 @@ import tutorial_reference as reference
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from sentiment_lstm.tokenization import TUTORIAL_FACE, train_tokenizer
+from sentiment_lstm.tokenization import TUTORIAL_PRESET, train_tokenizer
 
 SEQ_LEN = 200
 ROUNDS = 5
@@ -83,7 +83,7 @@ def kind_of_difference(ours: list[str], theirs: list[str]) -> tuple[str, str]:
 def compare(texts: list[str]) -> dict[str, Any]:
     """Compare words, vocabulary and padded ids on `texts`; see the module's docstring."""
     with tempfile.TemporaryDirectory() as folder:
-        train_tokenizer(texts, **TUTORIAL_FACE).save_pretrained(folder)
+        train_tokenizer(texts, **TUTORIAL_PRESET).save_pretrained(folder)
         backend = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         tokenizer = AutoTokenizer.from_pretrained(folder)
 
@@ -126,7 +126,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def speed(texts: list[str]) -> dict[str, float]:
     """Time both on the same reviews, in turns: the whole path from text to ids."""
-    tokenizer = train_tokenizer(texts, **TUTORIAL_FACE)
+    tokenizer = train_tokenizer(texts, **TUTORIAL_PRESET)
     vocabulary = tokenizer.get_vocab()
     backend = tokenizer.backend_tokenizer
     sides: dict[str, Callable[[], object]] = {

@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from sentiment_lstm.recipes import read_recipe
-from sentiment_lstm.training import make_tokens
+from sentiment_lstm.training.recipe import read_recipe
+from sentiment_lstm.training.run import make_tokens
 
 
 def word_vectors(words: list[str], size: int, spread: float, batch_size: int = 512) -> torch.Tensor:

@@ -181,9 +181,9 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         """
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
-        words = self._checked(input_ids, attention_mask, inputs_embeds, state, use_cache)
+        words = self._validate_inputs(input_ids, attention_mask, inputs_embeds, state, use_cache)
         length = words.shape[1]
-        words, mask, moved = self._arranged(words, _word_mask(words, attention_mask))
+        words, mask, moved = self._right_pad(words, _word_mask(words, attention_mask))
         if inputs_embeds is None:
             hidden = self.embeddings(words)  # (B, T, E)
         else:  # not multiplied by the mask: padding may hold NaN
@@ -193,19 +193,19 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         is_word = None if _all_words(mask) else mask.unsqueeze(-1)  # (B, T, 1)
         all_states: list[torch.Tensor] = []
         if output_hidden_states:
-            hidden = _recorded(_zeroed(hidden, is_word), moved, all_states)
+            hidden = _record_hidden_state(_zero_padding(hidden, is_word), moved, all_states)
         cells: list[State] = []
         for index, layer in enumerate(self.layers):
             if index > 0:
                 hidden = self.hidden_dropout(hidden)
             before = None if state is None else {name: state[name][:, index] for name in _CELLS}
             hidden, cell = layer(hidden, lengths, before, use_cache, is_word is not None)
-            hidden = _zeroed(hidden, is_word)  # (B, T, H), zero at padding
+            hidden = _zero_padding(hidden, is_word)  # (B, T, H), zero at padding
             if output_hidden_states:
-                hidden = _recorded(hidden, moved, all_states)
+                hidden = _record_hidden_state(hidden, moved, all_states)
             cells.append(cell)
         if not output_hidden_states:
-            _recorded(hidden, moved, all_states)
+            _record_hidden_state(hidden, moved, all_states)
         pooled, seen = self.pooler(hidden, is_word, lengths, state)  # (B, P * H)
 
         if length == 0 and self.config.pad_to_length is None:
@@ -225,7 +225,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         """Whether a text may be fed in pieces: one direction, padding masked out."""
         return not self.config.bidirectional and self.config.pad_to_length is None
 
-    def _checked(
+    def _validate_inputs(
         self,
         input_ids: torch.Tensor | None,
         attention_mask: torch.Tensor | None,
@@ -261,7 +261,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         # Tokenizers return an empty text as floats, and the pipeline then its whole batch.
         return input_ids.long() if input_ids.is_floating_point() else input_ids
 
-    def _arranged(
+    def _right_pad(
         self, words: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, _Moved | None]:
         """Put the padding where the layers want it.
@@ -450,12 +450,12 @@ class SentimentLSTMLayer(nn.Module):
         """
         weight_dropout = self.weight_dropout if self.training else 0.0
         if use_cache or cell is not None:
-            return _run_in_pieces(self.forward_lstm, hidden, lengths, cell, weight_dropout)
+            return _run_stateful(self.forward_lstm, hidden, lengths, cell, weight_dropout)
         states = _run(self.forward_lstm, hidden, weight_dropout)
         if self.backward_lstm is not None:
             order = _reversal(lengths, hidden.shape[1]) if padded else None
-            backward = _run(self.backward_lstm, _turned(hidden, order), weight_dropout)
-            states = torch.cat([states, _turned(backward, order)], dim=-1)
+            backward = _run(self.backward_lstm, _reverse_sequences(hidden, order), weight_dropout)
+            states = torch.cat([states, _reverse_sequences(backward, order)], dim=-1)
         return states, {}
 
 
@@ -516,7 +516,7 @@ class SentimentLSTMPooler(nn.Module):
     def _max(
         self, hidden: torch.Tensor, is_word: _IsWord, lengths: torch.Tensor, before: State | None
     ) -> tuple[torch.Tensor, State]:
-        largest = _lowered(hidden, is_word, -torch.inf).amax(1)  # (B, H)
+        largest = _mask_scores(hidden, is_word, -torch.inf).amax(1)  # (B, H)
         if before is not None:
             largest = torch.maximum(largest, before["max"])
         seen = {"max": largest}
@@ -538,11 +538,11 @@ class SentimentLSTMPooler(nn.Module):
     ) -> tuple[torch.Tensor, State]:
         assert self.attention is not None
         scores = (hidden @ self.attention).to(_at_least_fp32(hidden)).unsqueeze(-1)  # (B, T, 1)
-        scores = _lowered(scores, is_word, torch.finfo(torch.float32).min)
+        scores = _mask_scores(scores, is_word, torch.finfo(torch.float32).min)
         top = scores.amax(1)  # (B, 1)
         if before is not None:
             top = torch.maximum(top, before["attention_top"])
-        weights = _zeroed((scores - top.unsqueeze(1)).exp(), is_word)  # (B, T, 1)
+        weights = _zero_padding((scores - top.unsqueeze(1)).exp(), is_word)  # (B, T, 1)
         total, weighted = weights.sum(1), (weights * hidden).sum(1)  # (B, 1), (B, H)
         if before is not None:
             decay = (before["attention_top"] - top).exp()
@@ -611,12 +611,12 @@ def _may_ask_data() -> bool:
     return not torch.compiler.is_compiling() and torch._C._get_tracing_state() is None
 
 
-def _zeroed(values: torch.Tensor, is_word: _IsWord) -> torch.Tensor:
+def _zero_padding(values: torch.Tensor, is_word: _IsWord) -> torch.Tensor:
     """Zero at padding, by a product, which takes a fifth of the time of `masked_fill`."""
     return values if is_word is None else values * is_word
 
 
-def _lowered(values: torch.Tensor, is_word: _IsWord, by: float) -> torch.Tensor:
+def _mask_scores(values: torch.Tensor, is_word: _IsWord, by: float) -> torch.Tensor:
     """Finite values, lowered at padding, by a sum for the same reason."""
     if is_word is None:
         return values
@@ -643,7 +643,7 @@ def _reversal(lengths: torch.Tensor, size: int) -> torch.Tensor:
     return torch.where(reverse >= 0, reverse, column)
 
 
-def _turned(values: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
+def _reverse_sequences(values: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
     """Reverse the words of each review, by `_reversal`, or all at once where none is padded."""
     return values.flip(1) if order is None else _take(values, order)
 
@@ -656,7 +656,7 @@ def _take(values: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
     return taken.view(*order.shape, *values.shape[2:])
 
 
-def _recorded(
+def _record_hidden_state(
     hidden: torch.Tensor, moved: _Moved | None, record: list[torch.Tensor]
 ) -> torch.Tensor:
     """Note the states where their words stood in the input, and return what to go on with.
@@ -696,7 +696,7 @@ def _weights(lstm: nn.LSTM, dtype: torch.dtype, weight_dropout: float) -> dict[s
     return weights
 
 
-def _run_in_pieces(
+def _run_stateful(
     lstm: nn.LSTM,
     inputs: torch.Tensor,
     lengths: torch.Tensor,

@@ -46,7 +46,7 @@ PAD_TOKEN = "_PAD"
 UNK_TOKEN = "_UNK"
 
 
-class FaceOptions(TypedDict):
+class PresetOptions(TypedDict):
     """The options of [`train_tokenizer`] in which the tutorial and the defaults differ."""
 
     model_max_length: int | None
@@ -57,14 +57,14 @@ class FaceOptions(TypedDict):
 TITLE_MARK = "\ufdd2"
 """The word that `mark_title` puts between title and text, a Unicode noncharacter."""
 
-TUTORIAL_FACE: FaceOptions = {
+TUTORIAL_PRESET: PresetOptions = {
     "model_max_length": 200,
     "padding_side": "left",
     "unknown_to_pad": True,
 }
-"""The tutorial's `pad_input`: `train_tokenizer(texts, **TUTORIAL_FACE)`."""
+"""The tutorial's `pad_input`: `train_tokenizer(texts, **TUTORIAL_PRESET)`."""
 
-DEFAULT_FACE: FaceOptions = {
+DEFAULT_PRESET: PresetOptions = {
     "model_max_length": None,
     "padding_side": "right",
     "unknown_to_pad": False,
@@ -81,7 +81,7 @@ def train_tokenizer(
     padding_side: str = "right",
     truncation_side: str = "right",
     unknown_to_pad: bool = False,
-    word_pieces: int = 0,
+    max_word_pieces: int = 0,
     mark_title: bool = False,
 ) -> PreTrainedTokenizerFast:
     """Build a tokenizer whose vocabulary is the words of `texts`.
@@ -103,7 +103,7 @@ def train_tokenizer(
             first words stay, as in the tutorial.
         unknown_to_pad: Give unknown words the id of `_PAD`, as the tutorial's lookup does, in
             place of `_UNK`. Defaults to False.
-        word_pieces: Cut unknown words, in place of `_UNK`, into a known beginning and up to so
+        max_word_pieces: Cut unknown words, in place of `_UNK`, into a known beginning and up to so
             many pieces such as `##ing`, which follow the words in the vocabulary. Defaults to 0,
             as in the tutorial.
         mark_title: Put [`TITLE_MARK`] where the title of a review ends, in place of Kaggle's
@@ -126,12 +126,12 @@ def train_tokenizer(
             f"vocab_size is {vocab_size}; it counts {PAD_TOKEN} and {UNK_TOKEN}, so use 3 or more, "
             "or None for no limit"
         )
-    if word_pieces < 0:
-        raise ValueError(f"word_pieces is {word_pieces}; use 0 for none, or more")
+    if max_word_pieces < 0:
+        raise ValueError(f"max_word_pieces is {max_word_pieces}; use 0 for none, or more")
     _check_sides(model_max_length, padding_side, truncation_side)  # before the long part
     counts = count_words(texts, mark_title=mark_title)
     vocabulary = _vocabulary(counts, min_frequency, vocab_size)
-    for piece in _word_pieces(counts, vocabulary, word_pieces):
+    for piece in _word_pieces(counts, vocabulary, max_word_pieces):
         vocabulary[piece] = len(vocabulary)
     return build_tokenizer(
         vocabulary,

@@ -27,9 +27,9 @@ ALLOWED = {
         "bulk",
         "released",
     },
-    "hub": {"ablations", "card", "inference", "peers", "publishing"},
+    "hub": {"ablations", "card", "inference", "baselines", "publishing"},
     "ablations": set(),
-    "card": {"ablations", "figures", "peers", "publishing", "released"},
+    "card": {"ablations", "figures", "baselines", "publishing", "released"},
     "tuning": {"configuration_sentiment_lstm", "recipes", "training"},
     "export": {"configuration_sentiment_lstm", "modeling_sentiment_lstm", "inference"},
     "training": {
@@ -59,7 +59,7 @@ ALLOWED = {
     "slices": {"metrics"},
     "figures": set(),
     "publishing": set(),
-    "peers": {"publishing"},
+    "baselines": {"publishing"},
     "reviews": set(),
     "tokenization": set(),
 }

@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
-from sentiment_lstm.inference import load
-from sentiment_lstm.metrics import SentimentMetrics
-from sentiment_lstm.reviews import load_reviews
+from sentiment_lstm.data.dataset import load_reviews
+from sentiment_lstm.evaluation.metrics import SentimentMetrics
+from sentiment_lstm.inference.predictor import load
 
 MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
 

@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 from fake_hub import FakeHub
-from test_hub import WITHOUT_PACKAGE
-from test_modeling import FACES, randomised
+from support import PRESETS, WITHOUT_PACKAGE, randomised
 from transformers import pipeline
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
-from sentiment_lstm.tokenization import TUTORIAL_FACE, train_tokenizer
+from sentiment_lstm.tokenization import TUTORIAL_PRESET, train_tokenizer
 
 MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
 
@@ -112,15 +111,15 @@ def repositories(
 ) -> dict[str, dict[str, Any]]:
     """Two repositories, one for each face, with a first revision `v1`, and what they answer."""
     answers: dict[str, dict[str, Any]] = {}
-    for name, tokenizer_face in (("default", {}), ("tutorial", TUTORIAL_FACE)):
-        options: Any = tokenizer_face
+    for name, tokenizer_preset in (("default", {}), ("tutorial", TUTORIAL_PRESET)):
+        options: Any = tokenizer_preset
         tokenizer = train_tokenizer((text for text, _ in reviews), **options)
         repo = hub.add_repository(f"tester/{name}")
         answers[repo.id] = {}
         for revision in ("old", "new"):
             folder = tmp_path / name / revision
             # Sure enough of themselves to tell their answers apart.
-            randomised(randomised(make_model(**FACES[name]))).save_pretrained(folder)
+            randomised(randomised(make_model(**PRESETS[name]))).save_pretrained(folder)
             tokenizer.save_pretrained(folder)
             hub.push(repo, {path.name: path.read_bytes() for path in folder.iterdir()})
             if revision == "old":

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_modeling import EVERY_POOLING, FACES, TUTORIAL_FACE, randomised
+from support import EVERY_POOLING, PRESETS, TUTORIAL_PRESET, randomised
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification, SentimentLSTMModel
 
 MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
 
-each_face = pytest.mark.parametrize("face", FACES.values(), ids=FACES.keys())
+each_preset = pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS.keys())
 
 IDS = torch.tensor([[5, 6, 7, 8, 9], [0, 4, 0, 3, 17], [12, 13, 0, 0, 0], [0, 0, 0, 0, 0]])
 # Right-padded, with holes and padding in front, right-padded, empty.
@@ -39,12 +39,12 @@ def logits_of(model: Any) -> torch.Tensor:
 # --- saving and loading --------------------------------------------------------------------------
 
 
-@each_face
+@each_preset
 @pytest.mark.parametrize("max_shard_size", ["5GB", "1KB"])
 def test_a_saved_model_is_the_same_model(
-    face: dict[str, Any], max_shard_size: str, make_model: MakeModel, tmp_path: Path
+    preset: dict[str, Any], max_shard_size: str, make_model: MakeModel, tmp_path: Path
 ) -> None:
-    model = randomised(make_model(**face))
+    model = randomised(make_model(**preset))
     model.save_pretrained(tmp_path, max_shard_size=max_shard_size)
     shards = sorted(tmp_path.glob("model*.safetensors"))
     assert (len(shards) > 1) == (max_shard_size == "1KB")
@@ -63,11 +63,11 @@ def test_a_saved_model_is_the_same_model(
         assert torch.equal(weight, saved[name]), name
 
 
-@each_face
+@each_preset
 def test_backbone_and_classifier_load_each_others_weights(
-    face: dict[str, Any], make_model: MakeModel, tmp_path: Path
+    preset: dict[str, Any], make_model: MakeModel, tmp_path: Path
 ) -> None:
-    model = randomised(make_model(**face))
+    model = randomised(make_model(**preset))
     model.save_pretrained(tmp_path / "classifier")
     backbone = AutoModel.from_pretrained(tmp_path / "classifier")
     assert type(backbone) is SentimentLSTMModel
@@ -156,12 +156,12 @@ def test_the_signature_is_that_of_a_sequence_classifier(make_model: MakeModel) -
     assert "labels" in inspect.signature(model.forward).parameters
 
 
-@each_face
+@each_preset
 @each_mask
 def test_a_tuple_holds_what_the_output_holds(
-    face: dict[str, Any], mask: torch.Tensor, make_model: MakeModel
+    preset: dict[str, Any], mask: torch.Tensor, make_model: MakeModel
 ) -> None:
-    model = make_model(**face)
+    model = make_model(**preset)
     for part, labels in ((model, {"labels": torch.tensor([0, 1, 1, 0])}), (model.model, {})):
         options = {"attention_mask": mask, "output_hidden_states": True, **labels}
         output = part(IDS, **options)
@@ -173,13 +173,13 @@ def test_a_tuple_holds_what_the_output_holds(
     assert model(IDS, mask).hidden_states is not None
 
 
-@each_face
+@each_preset
 @each_mask
 def test_every_hidden_state_has_a_gradient(
-    face: dict[str, Any], mask: torch.Tensor, make_model: MakeModel
+    preset: dict[str, Any], mask: torch.Tensor, make_model: MakeModel
 ) -> None:
     """They lie on the way to the loss, wherever the padding stands."""
-    model = randomised(make_model(**face))
+    model = randomised(make_model(**preset))
     output = model(IDS, mask, labels=torch.tensor([0, 1, 1, 0]), output_hidden_states=True)
     for states in output.hidden_states:
         states.retain_grad()
@@ -193,9 +193,9 @@ def test_every_hidden_state_has_a_gradient(
     torch.testing.assert_close(last, output.hidden_states[-1])
 
 
-@each_face
-def test_nan_at_padding_is_not_read(face: dict[str, Any], make_model: MakeModel) -> None:
-    model = randomised(make_model(**face))
+@each_preset
+def test_nan_at_padding_is_not_read(preset: dict[str, Any], make_model: MakeModel) -> None:
+    model = randomised(make_model(**preset))
     vectors = model.get_input_embeddings()(IDS).detach()
     spoilt = vectors.masked_fill(MASK.unsqueeze(-1) == 0, torch.nan)
     expected = model(inputs_embeds=vectors, attention_mask=MASK).logits
@@ -206,11 +206,11 @@ def test_nan_at_padding_is_not_read(face: dict[str, Any], make_model: MakeModel)
         assert parameter.grad is None or parameter.grad.isfinite().all(), name
 
 
-@each_face
+@each_preset
 def test_double_precision_is_double_all_the_way(
-    face: dict[str, Any], make_model: MakeModel
+    preset: dict[str, Any], make_model: MakeModel
 ) -> None:
-    model: Any = randomised(make_model(**face)).double()
+    model: Any = randomised(make_model(**preset)).double()
     words = MASK.any(1)  # an empty review has no vector to move, or the same padding
     with torch.no_grad():
         vectors = model.get_input_embeddings()(IDS)
@@ -233,17 +233,17 @@ def test_double_precision_in_pieces(make_model: MakeModel) -> None:
     assert {value.dtype for value in both.state.values()} == {torch.float64, torch.int64}
 
 
-@each_face
-def test_without_a_mask_every_id_is_a_word(face: dict[str, Any], make_model: MakeModel) -> None:
-    model = make_model(**face)
+@each_preset
+def test_without_a_mask_every_id_is_a_word(preset: dict[str, Any], make_model: MakeModel) -> None:
+    model = make_model(**preset)
     ids = torch.tensor([[5, 6, 0]])
     with torch.no_grad():
         assert torch.equal(model(ids).logits, model(ids, torch.ones_like(ids)).logits)
 
 
-@pytest.mark.parametrize("face", ["default", "tutorial"])
-def test_compiled_it_gives_the_same(face: str, make_model: MakeModel) -> None:
-    model = randomised(make_model(**FACES[face]))
+@pytest.mark.parametrize("preset", ["default", "tutorial"])
+def test_compiled_it_gives_the_same(preset: str, make_model: MakeModel) -> None:
+    model = randomised(make_model(**PRESETS[preset]))
     # What is traced is that of the default backend, which would take a minute of C++ compiling.
     compiled: Any = torch.compile(model, backend="eager")
     # Traced on padding that stands right, where the model takes a short cut, then on other.
@@ -277,13 +277,13 @@ def test_shapes_that_do_not_fit_are_named(
 
 
 def test_a_single_logit_takes_classes_only(make_model: MakeModel) -> None:
-    model = make_model(**TUTORIAL_FACE)
+    model = make_model(**TUTORIAL_PRESET)
     with pytest.raises(ValueError, match="labels are classes"):
         model(IDS, MASK, labels=torch.rand(4, 2))
 
 
 def test_a_config_that_was_changed_since_is_checked(make_model: MakeModel) -> None:
-    config = make_model(**TUTORIAL_FACE).config
+    config = make_model(**TUTORIAL_PRESET).config
     config.num_labels = 3
     with pytest.raises(ValueError, match="`single_logit` must be false unless there are two"):
         SentimentLSTMForSequenceClassification(config)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support import DEFAULT_PRESETS, EVERY_POOLING, PRESETS, TUTORIAL_PRESET, randomised
 from torch import nn
 from torch.export._patches import register_lstm_while_loop_decomposition
 from transformers import AutoModel, AutoModelForSequenceClassification
@@ -21,25 +22,10 @@ from sentiment_lstm import (
 
 MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
 
-EVERY_POOLING = "last+max+mean+attention"
-# Faces and depths that behave differently inside; each law holds for all of them.
-DEFAULT_FACES: dict[str, dict[str, Any]] = {
-    "default": {},
-    "one direction": {"bidirectional": False, "pooling": EVERY_POOLING},
-    "two layers": {"num_hidden_layers": 2, "pooling": EVERY_POOLING},
-}
-TUTORIAL_FACE: dict[str, Any] = {
-    "bidirectional": False,
-    "num_hidden_layers": 2,
-    "pooling": "last",
-    "pad_to_length": 8,
-    "single_logit": True,
-}
-FACES = DEFAULT_FACES | {"tutorial": TUTORIAL_FACE}
 
-each_face = pytest.mark.parametrize("face", FACES.values(), ids=FACES.keys())
-each_default_face = pytest.mark.parametrize(
-    "face", DEFAULT_FACES.values(), ids=DEFAULT_FACES.keys()
+each_preset = pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS.keys())
+each_default_preset = pytest.mark.parametrize(
+    "preset", DEFAULT_PRESETS.values(), ids=DEFAULT_PRESETS.keys()
 )
 
 LENGTHS = [9, 4, 0, 1, 7]
@@ -58,16 +44,6 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def randomised(
-    model: SentimentLSTMForSequenceClassification,
-) -> SentimentLSTMForSequenceClassification:
-    """Move every parameter off its start, so that none is zero and hides a mistake."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return model
-
-
 def in_dtype(model: Any, dtype: torch.dtype) -> SentimentLSTMForSequenceClassification:
     """The model in another precision (transformers' annotation of `to` confuses mypy)."""
     converted: SentimentLSTMForSequenceClassification = model.to(dtype)
@@ -77,11 +53,11 @@ def in_dtype(model: Any, dtype: torch.dtype) -> SentimentLSTMForSequenceClassifi
 # --- padding -------------------------------------------------------------------------------------
 
 
-@each_face
+@each_preset
 def test_logits_do_not_depend_on_padding_or_batch_mates(
-    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+    preset: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    model = randomised(make_model(**face))
+    model = randomised(make_model(**preset))
     ids, mask = batch
     more = torch.full((len(LENGTHS), 6), 17)  # padding need not be made of pad tokens
     nothing = torch.zeros_like(more)
@@ -99,20 +75,20 @@ def test_logits_do_not_depend_on_padding_or_batch_mates(
     assert len(distinct.unique()) == len(LENGTHS), "the reviews must differ for this to mean much"
 
 
-@each_default_face
-def test_padding_between_words_is_skipped(face: dict[str, Any], make_model: MakeModel) -> None:
-    model = randomised(make_model(**face))
+@each_default_preset
+def test_padding_between_words_is_skipped(preset: dict[str, Any], make_model: MakeModel) -> None:
+    model = randomised(make_model(**preset))
     with torch.no_grad():
         gaps = model(torch.tensor([[5, 0, 0, 6, 0, 7]]), torch.tensor([[1, 0, 0, 1, 0, 1]]))
         plain = model(torch.tensor([[5, 6, 7]]))
     torch.testing.assert_close(gaps.logits, plain.logits)
 
 
-@each_default_face
+@each_default_preset
 def test_states_stand_where_the_words_stood_and_are_zero_at_padding(
-    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+    preset: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    backbone = randomised(make_model(**face)).model
+    backbone = randomised(make_model(**preset)).model
     ids, mask = batch
     with torch.no_grad():
         right = backbone(ids, mask, output_hidden_states=True)
@@ -127,11 +103,11 @@ def test_states_stand_where_the_words_stood_and_are_zero_at_padding(
         assert (states[mask == 1] != 0).any(-1).all()
 
 
-@each_default_face
+@each_default_preset
 def test_an_empty_review_gets_the_bias_of_the_classifier(
-    face: dict[str, Any], make_model: MakeModel
+    preset: dict[str, Any], make_model: MakeModel
 ) -> None:
-    model = randomised(make_model(**face))
+    model = randomised(make_model(**preset))
     with torch.no_grad():
         padded = model(torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 3)).logits
         # Of length 0 and float, as tokenizers return an empty text.
@@ -140,17 +116,19 @@ def test_an_empty_review_gets_the_bias_of_the_classifier(
     torch.testing.assert_close(nothing.logits, padded)
 
 
-@each_face
-def test_gradients_of_empty_reviews_are_finite(face: dict[str, Any], make_model: MakeModel) -> None:
-    model = make_model(**face).train()
+@each_preset
+def test_gradients_of_empty_reviews_are_finite(
+    preset: dict[str, Any], make_model: MakeModel
+) -> None:
+    model = make_model(**preset).train()
     model(torch.zeros(2, 3).long(), torch.zeros(2, 3), labels=torch.tensor([0, 1])).loss.backward()
     for parameter in model.parameters():
         assert parameter.grad is None or parameter.grad.isfinite().all()
 
 
-def test_the_tutorial_face_pads_like_pad_input(make_model: MakeModel) -> None:
-    model = randomised(make_model(**TUTORIAL_FACE))
-    size = TUTORIAL_FACE["pad_to_length"]
+def test_the_tutorial_preset_pads_like_pad_input(make_model: MakeModel) -> None:
+    model = randomised(make_model(**TUTORIAL_PRESET))
+    size = TUTORIAL_PRESET["pad_to_length"]
     short, long = torch.tensor([[5, 6, 7]]), torch.arange(2, 15)[None]
     padded = nn.functional.pad(short, (size - 3, 0))
     with torch.no_grad():
@@ -161,11 +139,11 @@ def test_the_tutorial_face_pads_like_pad_input(make_model: MakeModel) -> None:
     assert (states != 0).any(-1).all()
 
 
-@each_face
+@each_preset
 def test_ids_and_their_embeddings_give_the_same(
-    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+    preset: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    model = randomised(make_model(**face))
+    model = randomised(make_model(**preset))
     ids, mask = batch[0].flip(1), batch[1].flip(1)
     with torch.no_grad():
         vectors = model.get_input_embeddings()(ids)
@@ -201,23 +179,23 @@ def test_pieces_give_the_states_and_logits_of_the_whole(
     torch.testing.assert_close(torch.cat(states, 1), whole.hidden_states[-1], atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("face", [{}, TUTORIAL_FACE], ids=["two directions", "tutorial"])
-def test_who_cannot_read_in_pieces_says_so(face: dict[str, Any], make_model: MakeModel) -> None:
+@pytest.mark.parametrize("preset", [{}, TUTORIAL_PRESET], ids=["two directions", "tutorial"])
+def test_who_cannot_read_in_pieces_says_so(preset: dict[str, Any], make_model: MakeModel) -> None:
     with pytest.raises(ValueError, match="one direction"):
-        make_model(**face)(torch.tensor([[5, 6]]), use_cache=True)
+        make_model(**preset)(torch.tensor([[5, 6]]), use_cache=True)
 
 
 # --- loading, saving, initialisation -------------------------------------------------------------
 
 
-@each_face
+@each_preset
 def test_save_and_load_give_the_same_logits(
-    face: dict[str, Any],
+    preset: dict[str, Any],
     make_model: MakeModel,
     batch: tuple[torch.Tensor, torch.Tensor],
     tmp_path: Path,
 ) -> None:
-    model = randomised(make_model(**face))
+    model = randomised(make_model(**preset))
     model.save_pretrained(tmp_path)
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".py", ".safetensors"}
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
@@ -247,7 +225,7 @@ def test_initialisation_is_that_of_the_table(make_model: MakeModel) -> None:
     assert (model.classifier.bias == 0).all()
 
 
-def test_the_tutorial_face_starts_as_torch_does(make_model: MakeModel) -> None:
+def test_the_tutorial_preset_starts_as_torch_does(make_model: MakeModel) -> None:
     """`initialization="torch"` draws what torch's own layers would have drawn."""
     model = make_model(initialization="torch", bidirectional=False, pooling="last")
     for ours, fresh in [
@@ -320,17 +298,17 @@ def test_embeddings_can_be_resized(make_model: MakeModel) -> None:
 # --- outputs and losses --------------------------------------------------------------------------
 
 
-@each_face
+@each_preset
 def test_outputs_are_the_standard_ones(
-    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+    preset: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    model = make_model(**face)
+    model = make_model(**preset)
     ids, mask = batch
     labels = torch.ones(len(ids), dtype=torch.long)
     output = model(ids, mask, labels=labels, output_hidden_states=True)
-    length = face.get("pad_to_length", ids.shape[1])
+    length = preset.get("pad_to_length", ids.shape[1])
     assert output.logits.shape == (len(ids), 2)
-    assert len(output.hidden_states) == 1 + face.get("num_hidden_layers", 1)
+    assert len(output.hidden_states) == 1 + preset.get("num_hidden_layers", 1)
     assert output.hidden_states[0].shape == (len(ids), length, 12)
     assert output.hidden_states[-1].shape == (len(ids), length, 16)
     as_tuple = model(ids, mask, labels=labels, output_hidden_states=True, return_dict=False)
@@ -362,7 +340,7 @@ def test_losses_are_those_of_the_problem_types(
 def test_a_single_logit_is_a_sigmoid(
     make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    model = randomised(make_model(**TUTORIAL_FACE))
+    model = randomised(make_model(**TUTORIAL_PRESET))
     labels = torch.tensor([0, 1, 1, 0, 1])
     output = model(*batch, labels=labels)
     logit = output.logits[:, 1]
@@ -372,11 +350,11 @@ def test_a_single_logit_is_a_sigmoid(
     torch.testing.assert_close(output.loss, expected)
 
 
-@each_face
+@each_preset
 def test_training_moves_every_parameter(
-    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+    preset: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    model = randomised(make_model(**face)).train()
+    model = randomised(make_model(**preset)).train()
     ids, mask = batch
     model(ids, mask, labels=torch.tensor([0, 1, 1, 0, 1])).loss.backward()
     for name, parameter in model.named_parameters():
@@ -424,15 +402,15 @@ def test_temperature_divides_the_logits(
 # --- precision, tracing --------------------------------------------------------------------------
 
 
-@each_face
+@each_preset
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_low_precision_is_close_to_fp32(
-    face: dict[str, Any],
+    preset: dict[str, Any],
     dtype: torch.dtype,
     make_model: MakeModel,
     batch: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
-    model = randomised(make_model(**face))
+    model = randomised(make_model(**preset))
     with torch.no_grad():
         expected = model(*batch).logits
         logits = in_dtype(model, dtype)(*batch).logits
@@ -461,11 +439,11 @@ def test_without_a_bf16_kernel_the_layers_run_in_fp32(
 
 @pytest.mark.filterwarnings("ignore:_check_is_size:FutureWarning")  # torch's own, in its loop
 @pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")
-@each_face
+@each_preset
 def test_export_gives_the_same_for_other_sizes(
-    face: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
+    preset: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
-    model = randomised(make_model(**face))
+    model = randomised(make_model(**preset))
     sizes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("sequence", min=1)}
     example = (torch.randint(2, 40, (2, 5)), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]))
     # Plain export unrolls an LSTM to the example's length (pytorch issue 115092).

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from sentiment_lstm.tokenization import (
     TITLE_MARK,
-    TUTORIAL_FACE,
+    TUTORIAL_PRESET,
     count_words,
     iter_words,
     train_tokenizer,
@@ -67,7 +67,7 @@ def test_vocab_size_counts_the_special_tokens_and_keeps_the_most_common() -> Non
 def test_unknown_words_are_cut_into_pieces_and_the_words_keep_their_ids() -> None:
     texts = ["lamp light a b lamp light lampshade lampshade lightest lamps brightly"]
     words_only = train_tokenizer(texts, vocab_size=4)
-    cut = train_tokenizer(texts, vocab_size=4, word_pieces=100)
+    cut = train_tokenizer(texts, vocab_size=4, max_word_pieces=100)
     vocabulary = cut.get_vocab()
     assert vocabulary.items() > words_only.get_vocab().items()
     assert cut.tokenize("lamp lampshade lampses lampx, b") == [
@@ -80,7 +80,7 @@ def test_unknown_words_are_cut_into_pieces_and_the_words_keep_their_ids() -> Non
         (6, 11),
     ]
     assert cut.tokenize("##shade") == ["_UNK"] * 3, "a text cannot write a piece"
-    few = train_tokenizer(texts, vocab_size=4, word_pieces=3)
+    few = train_tokenizer(texts, vocab_size=4, max_word_pieces=3)
     assert len(few) == len(words_only) + 3
 
 
@@ -195,7 +195,7 @@ def test_defaults_pad_on_the_right_and_keep_unknown_words_apart(
 
 
 def test_the_tutorials_face_pads_left_to_200_and_sends_unknown_words_to_0() -> None:
-    tokenizer = train_tokenizer(["zebra zebra lion lion"], **TUTORIAL_FACE)
+    tokenizer = train_tokenizer(["zebra zebra lion lion"], **TUTORIAL_PRESET)
     texts = ["zebra quagga lion", "", "zebra " * 150 + "lion " * 100]
     rows = tokenizer(texts, padding="max_length", truncation=True)["input_ids"]
     assert rows == [[0] * 197 + [2, 0, 3], [0] * 200, [2] * 150 + [3] * 50]
@@ -222,7 +222,7 @@ def test_a_review_cannot_write_special_tokens(literal: str, unknown_to_pad: bool
     ("options", "message"),
     [
         ({"min_frequency": 0}, "min_frequency is 0"),
-        ({"word_pieces": -1}, "word_pieces is -1"),
+        ({"max_word_pieces": -1}, "max_word_pieces is -1"),
         ({"vocab_size": 2}, "vocab_size is 2"),
         ({"model_max_length": 0}, "model_max_length is 0"),
         ({"padding_side": "middle"}, "padding_side is 'middle'"),
@@ -265,9 +265,9 @@ print(json.dumps({
     "face",
     [
         {},
-        TUTORIAL_FACE,
+        TUTORIAL_PRESET,
         {"truncation_side": "left"},
-        {"vocab_size": 20, "word_pieces": 50, "mark_title": True},
+        {"vocab_size": 20, "max_word_pieces": 50, "mark_title": True},
     ],
 )
 def test_a_process_without_this_package_loads_the_same_tokenizer(
@@ -299,7 +299,7 @@ def test_a_process_without_this_package_loads_the_same_tokenizer(
 
 
 def test_saving_twice_changes_nothing(tmp_path: Path) -> None:
-    train_tokenizer(REVIEWS, **TUTORIAL_FACE).save_pretrained(tmp_path / "first")
+    train_tokenizer(REVIEWS, **TUTORIAL_PRESET).save_pretrained(tmp_path / "first")
     again = AutoTokenizer.from_pretrained(tmp_path / "first")
     assert type(again) is PreTrainedTokenizerFast
     again(REVIEWS, padding="max_length", truncation=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from punkt.data import english
 
 from sentiment_lstm import tokenization
-from sentiment_lstm.tokenization import TUTORIAL_FACE, iter_words, train_tokenizer
+from sentiment_lstm.tokenization import TUTORIAL_PRESET, iter_words, train_tokenizer
 
 
 def words(text: str) -> list[str]:
@@ -110,7 +110,7 @@ def test_vocabulary_and_padded_ids_are_the_tutorials() -> None:
     # Enough repeated words that many counts tie, and reviews beyond 200 words.
     rng = random.Random(3)
     texts = [" ".join(rng.choices(SENTENCES, k=rng.randint(0, 14))) for _ in range(60)]
-    tokenizer = train_tokenizer(texts, **TUTORIAL_FACE)
+    tokenizer = train_tokenizer(texts, **TUTORIAL_PRESET)
     tokenized = [reference.tokenize(text) for text in texts]
     vocabulary = reference.word2idx(tokenized)
     assert sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]) == list(

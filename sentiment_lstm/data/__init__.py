@@ -1,0 +1,1 @@
+"""Reviews from wherever they are, as text and label."""

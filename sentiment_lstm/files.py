@@ -1,0 +1,44 @@
+"""The files of a model folder by name, and how they are written: whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+CARD_FILE = "README.md"
+RECIPE_FILE = "recipe.yaml"
+RESULTS_FILE = "results.json"
+# Which run has claimed a folder, until its results are there.
+RUN_FILE = "run.json"
+BASELINES_FILE = "baselines.json"
+ABLATION_FILE = "ablation.json"
+CURVE_FILE = "curve.json"
+ONNX_FILE = "model.onnx"
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
+    """Write a file in UTF-8 as a whole or not at all: beside its place first, then renamed.
+
+    Args:
+        path: The file, replaced if it exists.
+        text: Its content.
+
+    Returns:
+        The file.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    return part.replace(path)
+
+
+def dump_json(content: Any) -> str:
+    """JSON as all files of a model folder have it: indented, with a line end."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> Path:
+    """Write JSON; see `write_text` and `dump_json`."""
+    return write_text(path, dump_json(content))

@@ -1,0 +1,1 @@
+"""What the Hub shows: baselines, ablations, the model card, and the push."""

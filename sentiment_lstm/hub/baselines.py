@@ -1,0 +1,150 @@
+"""Other models, measured on the same reviews, for the card to compare with: `baselines.json`.
+
+The file is a list with an object for each baseline, whose keys are the fields of `Baseline`:
+
+    [
+      {
+        "name": "TF-IDF + logistic regression",
+        "description": "counts of words and pairs of words, with a linear classifier",
+        "parameters": 1200000,
+        "trained_on": "the same reviews",
+        "train_seconds": 54.2,
+        "command": "python scripts/benchmark_accuracy.py --baseline tfidf",
+        "metrics": {
+          "test/reviews.ft.txt": {
+            "reviews": 1000, "accuracy": 0.9, "accuracy_low": 0.88, "accuracy_high": 0.917
+          }
+        }
+      }
+    ]
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..evaluation.results import public_names, redact_part, without_folders
+
+BASELINES_FILE = "baselines.json"
+
+_FIGURES = ("reviews", "accuracy", "accuracy_low", "accuracy_high")
+
+
+class BaselinesError(ValueError):
+    """A `baselines.json` that is none; the message names the file, the baseline and the field."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A model to compare with.
+
+    Args:
+        name: What the card calls it; no two baselines share one.
+        description: What it is, in a line.
+        parameters: Their number; None for a model that has none, as a list of words.
+        trained_on: On what it was trained, in a few words: `the same reviews`.
+        train_seconds: How long that took on the machine of the results; None if it was not.
+        command: What to run to get these figures.
+        metrics: Part -> its figures. A part is called as in `results.json` (`test/SOURCE`), and
+            the figures are those of `evaluate`, of which `reviews`, `accuracy`, `accuracy_low` and
+            `accuracy_high` are needed.
+    """
+
+    name: str
+    description: str
+    parameters: int | None
+    trained_on: str
+    train_seconds: float | None
+    command: str
+    metrics: Mapping[str, Mapping[str, Any]]
+
+
+def read_baselines(path: str | os.PathLike[str]) -> list[Baseline]:
+    """Read a `baselines.json`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        BaselinesError: If it is not what `write_baselines` writes.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BaselinesError(f"{path}: no valid json ({error})") from error
+    if not isinstance(content, list):
+        raise BaselinesError(
+            f"{path}: baselines are a list of objects, not {type(content).__name__}"
+        )
+    baselines = [
+        _parse(entry, f"{path}: baseline {number}") for number, entry in enumerate(content, 1)
+    ]
+    if len({baseline.name for baseline in baselines}) < len(baselines):
+        raise BaselinesError(f"{path}: two baselines share a name")
+    return baselines
+
+
+def write_baselines(baselines: Iterable[Baseline], path: str | os.PathLike[str]) -> None:
+    """Write a `baselines.json`."""
+    Path(path).write_text(dump_baselines(baselines), encoding="utf-8")
+
+
+def dump_baselines(baselines: Iterable[Baseline]) -> str:
+    """The content of a `baselines.json`."""
+    content = [dataclasses.asdict(baseline) for baseline in baselines]
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def redact_baselines(baselines: Iterable[Baseline], results: Mapping[str, Any]) -> list[Baseline]:
+    """Take folders from what baselines say, so that parts are called as in published results.
+
+    Args:
+        baselines: The baselines.
+        results: The content of `results.json`, before or after `redact_results`.
+
+    Returns:
+        Copies to publish.
+    """
+    names = public_names(results)
+    return [
+        dataclasses.replace(
+            baseline,
+            command=without_folders(baseline.command),
+            trained_on=without_folders(baseline.trained_on),
+            metrics={redact_part(part, names): found for part, found in baseline.metrics.items()},
+        )
+        for baseline in baselines
+    ]
+
+
+def _parse(entry: Any, where: str) -> Baseline:
+    fields = {field.name for field in dataclasses.fields(Baseline)}
+    if not isinstance(entry, dict) or set(entry) != fields:
+        found = set(entry) if isinstance(entry, dict) else set()
+        different = ", ".join(sorted(fields ^ found))
+        raise BaselinesError(f"{where}: missing or unknown fields: {different}")
+    for name in ("name", "description", "trained_on", "command"):
+        if not isinstance(entry[name], str) or not entry[name].strip():
+            raise BaselinesError(f"{where}: {name} must be a text, not {entry[name]!r}")
+    for name in ("parameters", "train_seconds"):
+        if entry[name] is not None and not _is_number(entry[name]):
+            raise BaselinesError(f"{where}: {name} must be a number or null, not {entry[name]!r}")
+    if not isinstance(entry["metrics"], dict):
+        raise BaselinesError(f"{where}: metrics must be an object, part -> figures")
+    for part, found in entry["metrics"].items():
+        missing = [
+            name
+            for name in _FIGURES
+            if not isinstance(found, dict) or not _is_number(found.get(name))
+        ]
+        if missing:
+            raise BaselinesError(f"{where}: {part} lacks {', '.join(missing)}")
+    return Baseline(**entry)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

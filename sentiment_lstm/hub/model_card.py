@@ -1,0 +1,416 @@
+"""The model card: what `results.json` says of a training run, as the Hub shows it.
+
+Nothing in a card is typed by hand: every figure comes from the results and from `baselines.json`, and
+the words around them from `card_template.md` beside this file.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from ..evaluation.figures import (
+    ACCURACY_BY_LENGTH,
+    CONFUSION_MATRIX,
+    CURVE,
+    LEARNING_CURVES,
+    RELIABILITY_DIAGRAM,
+    tokens_text,
+)
+from ..evaluation.results import dump_recipe, is_hub_id, parse_source, redact_results
+from .ablations import ablation_table
+from .baselines import Baseline, redact_baselines
+
+_TEMPLATE = Path(__file__).with_name("card_template.md")
+
+# What a picture of this name shows, in the order of the card; any other is captioned by its name.
+_CAPTIONS = {
+    LEARNING_CURVES: "Loss and validation accuracy over the training steps",
+    CONFUSION_MATRIX: "Right labels against predicted ones",
+    RELIABILITY_DIAGRAM: "How often the model is right, by how sure it is",
+    ACCURACY_BY_LENGTH: "Accuracy by the length of the review",
+    CURVE: "Accuracy by the number of training reviews, of this model and others",
+}
+# Figure of `results.json` -> its name in the card.
+_METRICS = {
+    "accuracy": "Accuracy",
+    "f1": "F1",
+    "precision": "Precision",
+    "recall": "Recall",
+    "roc_auc": "Area under the ROC curve",
+    "loss": "Loss",
+    "expected_calibration_error": "Expected calibration error",
+}
+# The reviews of a source that is not named by its id on the Hub.
+_HUB_IDS = {"sample": "stanfordnlp/imdb"}
+_EXAMPLES = [
+    "Great little lamp: It is bright, sturdy and easy to set up.",
+    "Broke in a week: The hinge snapped and nobody answers my mails.",
+    "Not bad at all: I never had a reason to complain.",
+]
+
+
+class CardError(ValueError):
+    """Results that no card can be made of; the message says what is missing."""
+
+
+def make_card(
+    results: Mapping[str, Any],
+    *,
+    repo_id: str | None = None,
+    baselines: Sequence[Baseline] = (),
+    ablation: Mapping[str, Any] | None = None,
+    figures: Sequence[str] = (),
+    template: str | os.PathLike[str] | None = None,
+) -> ModelCard:
+    """Make the card of a finished training run.
+
+    Args:
+        results: The content of `results.json`. Folders in it do not reach the card: see
+            `redact_results`.
+        repo_id: Hub repository that the examples load. Defaults to none: they name a folder.
+        baselines: Other models to compare with, as `read_baselines` gives them.
+        ablation: Choices measured one at a time, as `read_ablation` gives them.
+        figures: Pictures beside the card, by file name. Those that training draws come first.
+        template: A Jinja template. Defaults to the one that comes with the package.
+
+    Returns:
+        The card; `str(card)` is its Markdown, and `card.data` its metadata.
+
+    Raises:
+        CardError: If the results are not those of a finished run, or a baseline was measured on other
+            reviews.
+        FileNotFoundError: If there is no such template.
+    """
+    missing = sorted({"recipe", "reviews", "metrics", "training", "parameters"} - set(results))
+    if missing:
+        raise CardError(
+            f"the results lack {', '.join(missing)}: a card needs those of a finished run, which "
+            "`sentiment-lstm train` writes"
+        )
+    results, baselines = redact_results(results), redact_baselines(baselines, results)
+    _check_peers(baselines, results["metrics"])
+    try:
+        metrics = results["metrics"]
+        name = repo_id.split("/")[-1] if repo_id else results["recipe"].get("output_dir", "model")
+        model = repo_id or "path/to/this/folder"
+        card: ModelCard = ModelCard.from_template(
+            _metadata(results, name, baselines),
+            template_str=Path(template or _TEMPLATE).read_text(encoding="utf-8"),
+            name=name,
+            repo_id=repo_id,
+            model=model,
+            parameters=f"{results['parameters']:,}",
+            vocab_size=f"{results['vocab_size']:,}",
+            train_reviews=f"{_number_of_reviews(results, 'train'):,}",
+            seed=results["seed"],
+            max_train_length=results["recipe"].get("max_train_length"),
+            has_sample=any(
+                parse_source(source)[0] == "sample"
+                for sources in results["reviews"].values()
+                for source in sources
+            ),
+            has_test=bool(results["reviews"]["test"]),
+            parts=[_measured(part, found) for part, found in metrics.items()],
+            results_table=_results_table(metrics),
+            confusion_table=_confusion_table(metrics),
+            calibration_table=_calibration_table(metrics),
+            length_table=_slices_table("tokens", _by_length(metrics)),
+            negation_table=_slices_table("negation word", _by_negation(metrics)),
+            baselines=baselines,
+            peers_table=_peers_table(name, results, baselines),
+            ablation_table=ablation_table(ablation) if ablation else None,
+            ablation_seeds=len(next(iter(ablation.values()))["seeds"]) if ablation else 0,
+            reviews_table=_reviews_table(results["reviews"]),
+            training_table=_training_table(results),
+            recipe=dump_recipe(results["recipe"]).rstrip(),
+            init_from=results["recipe"].get("init_from"),
+            soft_labels=results["recipe"].get("soft_labels"),
+            evaluate_command=shlex.join(
+                ["sentiment-lstm", "evaluate", model, *(part.partition("/")[2] for part in metrics)]
+            ),
+            figures=_captioned(figures),
+        )
+    except KeyError as error:
+        raise CardError(f"the results lack {error}: they are not what training writes") from error
+    return card
+
+
+def _check_peers(baselines: Sequence[Baseline], metrics: Mapping[str, Any]) -> None:
+    """Figures of different reviews under one name must not stand beside each other."""
+    for baseline in baselines:
+        for part, found in baseline.metrics.items():
+            if part in metrics and found["reviews"] != metrics[part]["reviews"]:
+                raise CardError(
+                    f"{baseline.name} was measured on {found['reviews']:,} reviews of {part}, and the "
+                    f"model on {metrics[part]['reviews']:,}: measure both on the same reviews"
+                )
+
+
+# --- what the template is filled with ------------------------------------------------------------
+
+
+def _captioned(figures: Sequence[str]) -> list[tuple[str, str]]:
+    order = list(_CAPTIONS)
+    known = sorted((file for file in figures if file in _CAPTIONS), key=order.index)
+    others = [file for file in figures if file not in _CAPTIONS]
+    return [(file, _CAPTIONS.get(file, Path(file).stem)) for file in [*known, *others]]
+
+
+def _number_of_reviews(results: Mapping[str, Any], split: str) -> int:
+    return sum(facts["reviews"] for facts in results["reviews"][split].values())
+
+
+def _metadata(
+    results: Mapping[str, Any], name: str, baselines: Sequence[Baseline]
+) -> ModelCardData:
+    sources = [parse_source(source)[0] for source in results["reviews"]["train"]]
+    sources = [_HUB_IDS.get(source, source) for source in sources]
+    measured = {key for metrics in results["metrics"].values() for key in metrics}
+    return ModelCardData(
+        license="apache-2.0",
+        language="en",
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=["sentiment-analysis", "lstm", "reviews"],
+        datasets=sorted({source for source in sources if is_hub_id(source)}) or None,
+        metrics=[key for key in ("accuracy", "f1", "precision", "recall") if key in measured],
+        widget=[{"text": text} for text in _EXAMPLES],
+        model_name=name,
+        # The format has room for several models, but huggingface_hub has not: it reads the
+        # results of all of them under the name of the last one. So the index is that of this
+        # model, and the metrics of a baseline bear the baseline's name.
+        eval_results=[
+            *(
+                result
+                for part, found in results["metrics"].items()
+                for result in _eval(part, found)
+            ),
+            *(
+                result
+                for baseline in baselines
+                for part, found in baseline.metrics.items()
+                for result in _eval(part, found, f" of {baseline.name}")
+            ),
+        ],
+    )
+
+
+def _eval(part: str, metrics: Mapping[str, Any], of_peer: str = "") -> list[EvalResult]:
+    """The entries of the `model-index` for one set of reviews."""
+    split, _, source = part.partition("/")
+    name, reviews = parse_source(source)
+    return [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Sentiment analysis",
+            dataset_type=name,
+            dataset_name=f"{source} ({split})",
+            dataset_split=reviews or "train",
+            metric_type=metric,
+            metric_name=title + of_peer,
+            metric_value=metrics[metric],
+        )
+        for metric, title in _METRICS.items()
+        if metrics.get(metric) is not None
+    ]
+
+
+def _measured(part: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the limits say of one set of reviews, in words for the template."""
+    slices = found.get("slices", {"length": [], "negation": {}})
+    lengths = [
+        _share(one) | {"tokens": tokens_text(one["tokens_from"], one["tokens_to"])}
+        for one in slices["length"]
+    ]
+    # One group alone, or one length, says nothing that the whole does not.
+    negation = slices["negation"] if len(slices["negation"]) > 1 else {}
+    return {
+        "name": part,
+        **_share(found, decimals=2),
+        "shortest": lengths[0] if len(lengths) > 1 else None,
+        "longest": lengths[-1] if len(lengths) > 1 else None,
+        "negation": {kind: _share(one) for kind, one in negation.items()},
+    }
+
+
+def _share(found: Mapping[str, Any], decimals: int = 1) -> dict[str, str]:
+    return {
+        "reviews": f"{found['reviews']:,}",
+        "accuracy": _percent(found["accuracy"], decimals),
+        "interval": _interval(found, decimals),
+    }
+
+
+# Part, name of a slice of it, figures of the slice.
+_Slices = Iterator[tuple[str, str, Mapping[str, Any]]]
+
+
+def _by_length(metrics: Mapping[str, Any]) -> _Slices:
+    for part, found in metrics.items():
+        for one in found.get("slices", {}).get("length", []):
+            yield part, tokens_text(one["tokens_from"], one["tokens_to"]), one
+
+
+def _by_negation(metrics: Mapping[str, Any]) -> _Slices:
+    for part, found in metrics.items():
+        for kind, one in found.get("slices", {}).get("negation", {}).items():
+            yield part, kind, one
+
+
+def _slices_table(title: str, slices: _Slices) -> str:
+    """A row for each slice; empty where the results are too old to have slices."""
+    rows = [
+        [
+            f"`{part}`",
+            name,
+            f"{found['reviews']:,}",
+            _percent(found["accuracy"], 1),
+            _interval(found, 1),
+            *(
+                _percent(row[label] / sum(row), 1) if sum(row) else "–"
+                for label, row in enumerate(found["confusion_matrix"])
+            ),
+        ]
+        for part, name, found in slices
+    ]
+    header = ["reviews", title, "number", "accuracy", "95 % interval", "of NEGATIVE", "of POSITIVE"]
+    return _table(header, rows) if rows else ""
+
+
+def _peers_table(name: str, results: Mapping[str, Any], baselines: Sequence[Baseline]) -> str:
+    """This model and its baselines, with a column for each set of reviews that a baseline saw."""
+    parts = list(dict.fromkeys(part for baseline in baselines for part in baseline.metrics))
+    if not baselines:
+        return ""
+    seconds = results["wall_time_seconds"]["train"]
+    own = [f"**{name}**", f"{results['parameters']:,}", "the reviews below", f"{seconds:,}"]
+    return _table(
+        ["model", "parameters", "trained on", "seconds to train", *(f"`{part}`" for part in parts)],
+        [
+            [*own, *(_cell(results["metrics"].get(part)) for part in parts)],
+            *(
+                [
+                    baseline.name,
+                    _optional(baseline.parameters, ","),
+                    baseline.trained_on,
+                    _optional(baseline.train_seconds, ","),
+                    *(_cell(baseline.metrics.get(part)) for part in parts),
+                ]
+                for baseline in baselines
+            ),
+        ],
+    )
+
+
+def _cell(found: Mapping[str, Any] | None) -> str:
+    return "–" if found is None else f"{_percent(found['accuracy'], 1)} ({_interval(found, 1)})"
+
+
+def _results_table(metrics: Mapping[str, Any]) -> str:
+    return _table(
+        ["reviews", "number", "accuracy", "95 % interval", "F1", "precision", "recall", "AUC"],
+        [
+            [
+                f"`{part}`",
+                f"{found['reviews']:,}",
+                _percent(found["accuracy"]),
+                _interval(found),
+                *(_percent(found[key]) for key in ("f1", "precision", "recall")),
+                "–" if found["roc_auc"] is None else f"{found['roc_auc']:.4f}",
+            ]
+            for part, found in metrics.items()
+        ],
+    )
+
+
+def _confusion_table(metrics: Mapping[str, Any]) -> str:
+    return _table(
+        ["reviews", "NEGATIVE, right", "NEGATIVE, wrong", "POSITIVE, right", "POSITIVE, wrong"],
+        [
+            [f"`{part}`", f"{tn:,}", f"{fp:,}", f"{tp:,}", f"{fn:,}"]
+            for part, found in metrics.items()
+            for (tn, fp), (fn, tp) in [found["confusion_matrix"]]
+        ],
+    )
+
+
+def _calibration_table(metrics: Mapping[str, Any]) -> str:
+    return _table(
+        ["reviews", "expected calibration error", "loss"],
+        [
+            [
+                f"`{part}`",
+                _percent(found["expected_calibration_error"]),
+                f"{found['loss']:.4f}",
+            ]
+            for part, found in metrics.items()
+        ],
+    )
+
+
+def _reviews_table(reviews: Mapping[str, Any]) -> str:
+    return _table(
+        ["part", "reviews", "number", "positive", "fingerprint"],
+        [
+            [
+                split,
+                f"`{source}`",
+                f"{facts['reviews']:,}",
+                f"{facts['positive']:,}" if "positive" in facts else "no labels",
+                f"`{facts['fingerprint']}`",
+            ]
+            for split, parts in reviews.items()
+            for source, facts in parts.items()
+        ],
+    )
+
+
+def _training_table(results: Mapping[str, Any]) -> str:
+    training, machine, seconds = (
+        results[part] for part in ("training", "machine", "wall_time_seconds")
+    )
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    return _table(
+        ["training", ""],
+        [
+            ["steps", f"{training['steps']:,} ({training['epochs']:g} epochs)"],
+            ["chosen step", _optional(training["best_step"], ",")],
+            ["its validation loss", _optional(training["best_validation_loss"], ".4f")],
+            [
+                "machine",
+                f"{machine['device']}, threads: {machine['threads']}, processes: "
+                f"{machine['processes']}, {'bf16' if machine['bf16'] else 'no bf16'}",
+            ],
+            ["seconds to prepare", f"{seconds['prepare']:,}"],
+            ["seconds to train", f"{seconds['train']:,}"],
+            ["seconds to evaluate", f"{seconds['evaluate']:,}"],
+            ["software", f"Python {machine['python']}, {versions}"],
+        ],
+    )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown, in which a bar would end a cell."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    )
+
+
+def _percent(share: float, decimals: int = 2) -> str:
+    return f"{share:.{decimals}%}".replace("%", " %")
+
+
+def _interval(found: Mapping[str, Any], decimals: int = 2) -> str:
+    low, high = (_percent(found[f"accuracy_{end}"], decimals) for end in ("low", "high"))
+    return f"{low} to {high}"
+
+
+def _optional(number: float | None, style: str) -> str:
+    return "–" if number is None else format(number, style)

@@ -1,0 +1,389 @@
+"""A model folder to the Hugging Face Hub: checked first, then sent in one commit.
+
+Back again it comes with the tools of the Hub, `hf download USER/NAME --revision REVISION` or
+`huggingface_hub.snapshot_download("USER/NAME", revision=...)`, and every `from_pretrained` loads
+`USER/NAME` as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import (
+    CommitInfo,
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    constants,
+    get_token,
+)
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+# Any failure of the connection. The client took httpx first and httpx2 later, and this is where
+# both of them are found.
+from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
+from huggingface_hub.hf_api import ModelInfo
+from safetensors import SafetensorError
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from ..evaluation.results import dump_recipe, redact_recipe, redact_results
+from ..inference.predictor import predict
+from .ablations import ABLATION_FILE, read_ablation
+from .baselines import BASELINES_FILE, dump_baselines, read_baselines, redact_baselines
+from .model_card import CardError, make_card
+
+README = "README.md"
+RESULTS = "results.json"
+RECIPE = "recipe.yaml"
+
+# What belongs to a model folder, by name. Anything else (checkpoints, optimizer states, pickled
+# arguments, logs, hidden files) stays at home; the code files are those that config.json names.
+_WEIGHTS = r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
+_TOKENIZER = r"tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json"
+_OTHER = "|".join(
+    map(re.escape, ["config.json", "LICENSE", RECIPE, RESULTS, BASELINES_FILE, README])
+)
+_PICTURES = r"[^.].*\.(png|svg|jpg|jpeg)"
+_TRIAL = "Works as described, and it arrived early."
+_AGAIN = "The commit is there as a whole or not at all, so it is safe to push again"
+
+
+class HubError(ValueError):
+    """A push that did not happen; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Push:
+    """What a push sends or has sent.
+
+    Args:
+        files: Name in the repository -> size in bytes. The Hub keeps what it has already.
+        url: Address of the commit, or of the pull request; None when nothing was sent.
+        revision: What to pull to get it: the id of the commit; None when nothing was sent.
+    """
+
+    files: dict[str, int]
+    url: str | None = None
+    revision: str | None = None
+
+
+def push(
+    folder: str | os.PathLike[str],
+    repo_id: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    create_pr: bool = False,
+    message: str | None = None,
+    dry_run: bool = False,
+    token: str | None = None,
+    endpoint: str | None = None,
+) -> Push:
+    """Send a model folder to the Hub in one commit.
+
+    The folder is loaded and classifies a text first. Then go weights, config, tokenizer, the code
+    files that the config names, card, results, recipe, baselines and pictures; nothing else goes. Where
+    the folder has no `README.md`, the card is made of `results.json` and, if there is one,
+    `baselines.json`; the folder itself never changes. Results, recipe and baselines are sent without the
+    names of local folders (see `redact_results`).
+
+    Weights and tokenizer files of an earlier push that the folder does not have are deleted, since
+    they would be loaded with the new ones. All other files of the repository stay.
+
+    Args:
+        folder: A model folder, as training or `save_pretrained` leaves it.
+        repo_id: `USER/NAME` or `ORGANISATION/NAME`. It is made if it does not exist.
+        private: Make a new repository private. An existing one that is public is refused.
+        revision: Branch to commit to; it is made from `main` if it does not exist. Defaults to
+            `main`.
+        create_pr: Propose the commit as a pull request; the repository must exist.
+        message: First line of the commit message. Defaults to one that names the package.
+        dry_run: Check, and say what would be sent, without a word to the network.
+        token: Access token. Defaults to the one of the environment or of `hf auth login`.
+        endpoint: Address of the Hub. Defaults to `HF_ENDPOINT` or the public one.
+
+    Returns:
+        What was sent, and where it is. If the repository has the very same files, there is no new
+        commit, and the latest one is returned.
+
+    Raises:
+        HubError: If the folder is no working model, there is no token, the Hub refuses, the
+            repository changes during the push or the connection fails. Pushing again is safe.
+    """
+    _check_target(repo_id, revision, create_pr)
+    folder = Path(folder)
+    check_folder(folder)
+    contents = _contents(folder, repo_id)
+    sizes = {
+        name: len(content) if isinstance(content, bytes) else content.stat().st_size
+        for name, content in contents.items()
+    }
+    if dry_run:
+        return Push(sizes)
+    token = token or get_token()
+    if not token:
+        raise HubError(
+            "no token: log in with `hf auth login`, or set HF_TOKEN to an access token that may "
+            "write (see https://huggingface.co/settings/tokens)"
+        )
+    api = HfApi(endpoint=endpoint, token=token)
+    with _clear_errors(repo_id, revision):
+        state = _prepare(api, repo_id, private=private, revision=revision, create_pr=create_pr)
+        commit: CommitInfo = api.create_commit(
+            repo_id,
+            [
+                *(CommitOperationAdd(name, content) for name, content in contents.items()),
+                *(CommitOperationDelete(name) for name in _outdated(state, contents)),
+            ],
+            commit_message=message or "Push a model of sentiment_lstm",
+            revision=revision,
+            create_pr=create_pr,
+            # Whatever somebody else commits from here on is neither overwritten nor mixed in.
+            parent_commit=state.sha,
+        )
+    return Push(sizes, commit.pr_url or commit.commit_url, commit.oid)
+
+
+def stage(
+    folder: str | os.PathLike[str], repo_id: str, output: str | os.PathLike[str]
+) -> dict[str, int]:
+    """Write what a push would send into a folder: the repository as the Hub would show it.
+
+    Args:
+        folder: A model folder.
+        repo_id: What the card calls it, `USER/NAME`.
+        output: Where to write; files of other names that are there stay.
+
+    Returns:
+        Name in the repository -> size in bytes.
+
+    Raises:
+        HubError: If the folder is no working model.
+    """
+    _check_target(repo_id, None, False)
+    folder, output = Path(folder), Path(output)
+    check_folder(folder)
+    contents = {
+        name: content if isinstance(content, bytes) else content.read_bytes()
+        for name, content in _contents(folder, repo_id).items()
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (output / name).write_bytes(content)
+    return {name: len(content) for name, content in contents.items()}
+
+
+def check_folder(folder: str | os.PathLike[str]) -> None:
+    """Load a model folder and classify a text with it.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        HubError: If a file is missing or damaged, weights and config do not fit each other, or the
+            model does not answer.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise HubError(f"{folder}: no such folder")
+    _check_code(folder)
+    if not (folder / "tokenizer.json").is_file():
+        raise HubError(f"{folder}: no tokenizer.json: save the tokenizer with `save_pretrained`")
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder, output_loading_info=True, local_files_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise HubError(f"{folder}: does not load: {_line(error)}") from error
+    # transformers fills such gaps with random numbers and only warns.
+    for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        if found := report.get(kind):
+            name = min(map(str, found))
+            raise HubError(
+                f"{folder}: weights and config do not fit each other: {kind.replace('_', ' ')}, "
+                f"for example {name}"
+            )
+    if len(tokenizer) > model.config.vocab_size:
+        raise HubError(
+            f"{folder}: the tokenizer has {len(tokenizer)} words and the model only "
+            f"{model.config.vocab_size}: they are of different runs"
+        )
+    (answer,) = predict(model.eval(), tokenizer, [_TRIAL])
+    if not math.isfinite(answer.score):
+        raise HubError(f"{folder}: the model answers {answer.score}: its weights are damaged")
+
+
+# --- the folder ----------------------------------------------------------------------------------
+
+
+def _check_code(folder: Path) -> list[str]:
+    """The code files that travel with the model, by name."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        classes = config.get("auto_map", {}).values()
+    except FileNotFoundError:
+        raise HubError(f"{folder}: no config.json, so this is no model folder") from None
+    except (ValueError, AttributeError) as error:
+        raise HubError(f"{folder / 'config.json'}: not a config: {_line(error)}") from error
+    names = sorted({f"{str(name).split('.')[0]}.py" for name in classes})
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing or not names:
+        raise HubError(
+            f"{folder}: {', '.join(missing) or 'the code of the model'} is missing, without which "
+            "it loads nowhere else: import sentiment_lstm, load the folder and save it again"
+        )
+    return names
+
+
+def _contents(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
+    """What to send by name: a file as it is, or text made of it."""
+    wanted = re.compile("|".join([_WEIGHTS, _TOKENIZER, _OTHER, _PICTURES]))
+    code = _check_code(folder)
+    contents: dict[str, Path | bytes] = {
+        path.name: path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and (wanted.fullmatch(path.name) or path.name in code)
+    }
+    try:
+        results: dict[str, Any] = {}
+        if RESULTS in contents:
+            results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+            text = json.dumps(redact_results(results), indent=2, ensure_ascii=False) + "\n"
+            contents[RESULTS] = text.encode()
+        if BASELINES_FILE in contents:
+            baselines = redact_baselines(read_baselines(folder / BASELINES_FILE), results)
+            contents[BASELINES_FILE] = dump_baselines(baselines).encode()
+        if RECIPE in contents:
+            recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
+            contents[RECIPE] = dump_recipe(redact_recipe(recipe)).encode()
+        if README not in contents:
+            contents[README] = _card(folder, repo_id, contents)
+    except (ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
+        raise HubError(f"{folder}: {_line(error)}") from error
+    return contents
+
+
+def _card(folder: Path, repo_id: str, contents: dict[str, Path | bytes]) -> bytes:
+    """The card, made of the results."""
+    if RESULTS not in contents:
+        raise CardError(
+            f"no {RESULTS} to make the card of: train with `sentiment-lstm train`, or write a "
+            f"{README}"
+        )
+    results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    baselines = read_baselines(folder / BASELINES_FILE) if BASELINES_FILE in contents else []
+    choices = folder / ABLATION_FILE
+    ablation = read_ablation(choices) if choices.exists() else None
+    figures = [name for name in contents if re.fullmatch(_PICTURES, name)]
+    card = make_card(
+        results, repo_id=repo_id, baselines=baselines, ablation=ablation, figures=figures
+    )
+    return str(card).encode()
+
+
+# --- the Hub -------------------------------------------------------------------------------------
+
+
+def _check_target(repo_id: str, revision: str | None, create_pr: bool) -> None:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
+        raise HubError(f"{repo_id}: no name of a repository: give it in full, as USER/NAME")
+    if revision and create_pr:
+        raise HubError("a pull request is made to `main`: give a revision or create_pr, not both")
+
+
+def _prepare(
+    api: HfApi, repo_id: str, *, private: bool, revision: str | None, create_pr: bool
+) -> ModelInfo:
+    """Make the repository and the branch where they are missing; the state to build upon."""
+    try:
+        info = api.model_info(repo_id)
+    except RepositoryNotFoundError:
+        if create_pr:
+            raise
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        info = api.model_info(repo_id)
+    if private and not info.private:
+        raise HubError(
+            f"{repo_id} exists and is public: make it private in its settings first, or push "
+            "without `private`"
+        )
+    if revision is None:
+        return info
+    try:
+        return api.model_info(repo_id, revision=revision)
+    except RevisionNotFoundError:
+        api.create_branch(repo_id, branch=revision, exist_ok=True)
+        return api.model_info(repo_id, revision=revision)
+
+
+def _outdated(state: ModelInfo, contents: dict[str, Path | bytes]) -> list[str]:
+    """Weights and tokenizer files of the repository that would be loaded with the new ones."""
+    present = [sibling.rfilename for sibling in state.siblings or []]
+    loaded = re.compile(f"{_WEIGHTS}|{_TOKENIZER}")
+    return [name for name in present if loaded.fullmatch(name) and name not in contents]
+
+
+@contextmanager
+def _clear_errors(repo_id: str, revision: str | None) -> Iterator[None]:
+    """Turn whatever the client raises into one line that says what happened and what to do."""
+    try:
+        yield
+    except HubError:
+        raise
+    except (TransportError, OSError, RuntimeError, ValueError) as error:
+        # The client wraps a failed upload of a large file in a RuntimeError.
+        cause = error.__cause__ if isinstance(error, RuntimeError) else None
+        raise HubError(_explain(cause or error, repo_id, revision)) from error
+
+
+def _explain(error: BaseException, repo_id: str, revision: str | None) -> str:
+    if isinstance(error, HfHubHTTPError):
+        return _explain_answer(error, repo_id, revision)
+    if constants.HF_HUB_OFFLINE:
+        return "the environment says HF_HUB_OFFLINE=1: unset it to push"
+    if isinstance(error, (TransportError, ConnectionError, TimeoutError)):
+        reason = _line(error) or type(error).__name__
+        return f"the connection to the Hub failed ({reason}). {_AGAIN}"
+    return f"{repo_id}: {_line(error)}"
+
+
+def _explain_answer(error: HfHubHTTPError, repo_id: str, revision: str | None) -> str:
+    status = error.response.status_code
+    said = _line(error.server_message or "") or error.response.reason_phrase
+    if isinstance(error, RepositoryNotFoundError):
+        return (
+            f"{repo_id}: the Hub has no such repository, or the token may not see it: check the "
+            "name and the token"
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return f"{repo_id}: there is no revision {revision or 'main'}"
+    explanations = {
+        401: "the Hub does not accept the token: log in with `hf auth login`, or set HF_TOKEN",
+        403: f"the token may not write to {repo_id} ({said}): use one with the right to write "
+        "there, or propose the change as a pull request",
+        412: f"{repo_id} was changed by somebody else during the push, and nothing was sent: look "
+        "at the change, then push again",
+        429: "the Hub asks for patience (too many requests): push again later",
+    }
+    if status >= 500:
+        return f"the Hub has a problem of its own ({status} {said}). {_AGAIN}"
+    return explanations.get(status, f"{repo_id}: the Hub refuses the push ({status} {said})")
+
+
+def _line(error: Any) -> str:
+    """The message as one line."""
+    return " ".join(str(error).split())

@@ -1,0 +1,1 @@
+"""Texts in, labels out: one object that answers, files, ONNX."""

@@ -1,0 +1,260 @@
+"""A file of texts in, a file of labels out: as it goes, resumable, shared among processes.
+
+While it runs, each process writes a *part* (`OUTPUT.part`; of several processes
+`OUTPUT.part-0-of-2` and so on) and beside it a *record* (`.job`): which job this is, and, chunk by
+chunk, where in the part the chunk ends. What stands behind the last recorded end is cut off when
+the job goes on, so that nothing is lost or doubled, however it was stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import hashlib
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ..data.dataset import file_digest, read_texts
+from .predictor import CHUNK_SIZE, Prediction, load, low_precision_copy, predict
+
+FORMATS = ("jsonl", "csv")
+
+# Until the last of several processes is done, the others wait for it.
+_PATIENCE = timedelta(days=7)
+
+
+class BatchError(ValueError):
+    """A job that cannot be begun or gone on with; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How a prediction looks in the output.
+
+    Args:
+        format: `"jsonl"` or `"csv"`.
+        include_text: Whether a row repeats its text.
+    """
+
+    format: str = "jsonl"
+    include_text: bool = False
+
+    @property
+    def header(self) -> str:
+        """What stands above the rows."""
+        return _csv_line(self._names) if self.format == "csv" else ""
+
+    def row(self, text: str, prediction: Prediction) -> str:
+        """One prediction, with its line end."""
+        values = [prediction.label, prediction.score, text][: len(self._names)]
+        if self.format == "csv":
+            return _csv_line(values)
+        return json.dumps(dict(zip(self._names, values, strict=True)), ensure_ascii=False) + "\n"
+
+    @property
+    def _names(self) -> list[str]:
+        return ["label", "score"] + ["text"] * self.include_text
+
+
+def predict_file(
+    model: str | os.PathLike[str],
+    texts: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    text_column: str | None = None,
+    rows: Rows = Rows(),
+    exact: bool = False,
+    chunk_size: int = CHUNK_SIZE,
+) -> bool:
+    """Classify the texts of one file into another, a row a text, in order.
+
+    Rows are written as they come, and the output takes its name when it is whole. A job that was
+    stopped goes on when it is given again. Under `torchrun` or `accelerate launch` every process
+    takes its share of the chunks, and the main process joins the parts. (On several machines the
+    output must lie where all of them can read it.)
+
+    Args:
+        model: A model folder or a Hub repository.
+        texts: See `read_texts`.
+        output: The file to write; one that exists is replaced in the end.
+        text_column: See `read_texts`.
+        rows: How the output looks.
+        exact: Compute all in float32, where otherwise bf16 is asked first; see `low_precision_copy`.
+        chunk_size: Texts that are sorted by length together and then recorded as done.
+
+    Returns:
+        Whether this is the main process, which has written the output.
+
+    Raises:
+        BatchError: If there is the beginning of another job.
+        OSError: If there is no such model or file.
+        ReviewError: If a text cannot be read.
+    """
+    if chunk_size < 1:
+        raise BatchError(f"chunk_size must be 1 or more; got {chunk_size}")
+    processes = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
+    count, own = processes.num_processes, processes.process_index
+    texts_digest = file_digest(texts)
+    loaded, tokenizer = load(model)
+    job = {
+        "model": _model_digest(loaded, tokenizer),
+        "texts": texts_digest,
+        "text_column": text_column,
+        "format": rows.format,
+        "include_text": rows.include_text,
+        "exact": exact,
+        "chunk_size": chunk_size,
+        "processes": count,
+        "version": version("sentiment-lstm"),
+    }
+    output = Path(output)
+    names = (
+        [f"{output}.part"]
+        if count == 1
+        else [f"{output}.part-{i}-of-{count}" for i in range(count)]
+    )
+    parts = [_Shard(Path(name)) for name in names]
+    _refuse_other_jobs(output, job)
+    processes.wait_for_everyone()  # before any begins to write
+
+    part, draft = parts[own], None if exact else low_precision_copy(loaded)
+    done = part.begin(job, rows.header if processes.is_main_process else "")
+    chunks = itertools.islice(
+        _chunks(read_texts(texts, text_column=text_column), chunk_size),
+        own + done * count,
+        None,
+        count,
+    )
+    with tqdm(unit=" reviews", initial=done * chunk_size, disable=None) as progress:
+        for chunk in chunks:
+            answers = predict(loaded, tokenizer, chunk, draft=draft, chunk_size=chunk_size)
+            part.append("".join(map(rows.row, chunk, answers)))
+            progress.update(len(chunk))
+    processes.wait_for_everyone()
+    if processes.is_main_process:
+        _join(parts, output)
+    return bool(processes.is_main_process)
+
+
+class _Shard:
+    """What one process has written, and the record of it.
+
+    Args:
+        path: Of the part.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record = path.with_name(path.name + ".job")
+
+    def read(self) -> tuple[dict[str, Any] | None, list[int]]:
+        """Which job this is the beginning of, if of any, and where each piece ends.
+
+        The first piece is the header, in which there may be nothing; then come the chunks.
+        """
+        lines = self._whole_lines().decode().splitlines()
+        return (json.loads(lines[0]) if lines else None), [int(line) for line in lines[1:]]
+
+    def begin(self, job: dict[str, Any], header: str) -> int:
+        """Begin the job or go on with it; returns how many chunks are done."""
+        _, ends = self.read()
+        if not ends or not self.path.exists() or self.path.stat().st_size < ends[-1]:
+            self.path.write_bytes(b"")
+            self.record.write_text(json.dumps(job) + "\n", encoding="utf-8")
+            self.append(header)
+            return 0
+        os.truncate(self.record, len(self._whole_lines()))
+        os.truncate(self.path, ends[-1])
+        return len(ends) - 1
+
+    def _whole_lines(self) -> bytes:
+        """The record, less a line that was being written when the process was stopped."""
+        content = self.record.read_bytes() if self.record.exists() else b""
+        return content[: content.rfind(b"\n") + 1]
+
+    def append(self, piece: str) -> None:
+        """Write one piece and then, when it is on the disk, where it ends."""
+        with open(self.path, "ab") as part:
+            part.write(piece.encode())
+            part.flush()
+            os.fsync(part.fileno())
+            end = part.tell()
+        with open(self.record, "a", encoding="utf-8") as record:
+            record.write(f"{end}\n")
+            record.flush()
+            os.fsync(record.fileno())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The pieces of a finished part."""
+        with open(self.path, "rb") as part:
+            start = 0
+            for end in self.read()[1]:
+                yield part.read(end - start)
+                start = end
+
+
+def _refuse_other_jobs(output: Path, job: dict[str, Any]) -> None:
+    """Raise unless all that has been begun for this output is this very job."""
+    name = glob.escape(output.name)
+    for pattern in (f"{name}.part.job", f"{name}.part-*-of-*.job"):
+        for record in sorted(output.parent.glob(pattern)):
+            other, _ = _Shard(record.with_suffix("")).read()
+            names = [] if other is None else sorted(job.keys() | other.keys())
+            differ = [key for key in names if job.get(key) != (other or {}).get(key)]
+            if differ:
+                raise BatchError(
+                    f"{record.with_suffix('')}: the beginning of another job (other "
+                    f"{', '.join(differ)}). Give that job's command to go on with it, choose "
+                    f"another output, or delete {output}.part* to start anew"
+                )
+
+
+def _join(parts: list[_Shard], output: Path) -> None:
+    """Put the pieces of all parts in order, each process having had every n-th chunk."""
+    if len(parts) == 1:
+        os.replace(parts[0].path, output)
+    else:
+        whole = output.with_name(output.name + ".part")
+        with open(whole, "wb") as stream:
+            pieces = itertools.zip_longest(*[part.pieces() for part in parts], fillvalue=b"")
+            stream.writelines(itertools.chain.from_iterable(pieces))
+        os.replace(whole, output)
+    for part in parts:
+        part.path.unlink(missing_ok=True)
+        part.record.unlink()
+
+
+def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    remaining = iter(texts)
+    while chunk := list(itertools.islice(remaining, size)):
+        yield chunk
+
+
+def _model_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+    """What identifies a model wherever it lies: weights, config and tokenizer."""
+    config = {name: value for name, value in model.config.to_dict().items() if name[0] != "_"}
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+    digest.update(tokenizer.backend_tokenizer.to_str().encode())
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _csv_line(values: list[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()

@@ -1,0 +1,265 @@
+"""A `Trainer` for reviews: batches of similar length, exact resuming, time over interruptions."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import Trainer, TrainerCallback, TrainerState
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_pt_utils import LengthGroupedSampler as TransformersSampler
+from transformers.trainer_pt_utils import get_length_grouped_indices
+
+from .recipe import RecipeTrainingArguments
+
+EMA_FILE = "ema.safetensors"
+
+
+class SentimentTrainer(Trainer):
+    """`Trainer` whose length-grouped batches come in random order and can be resumed exactly.
+
+    It takes soft labels, and what `RecipeTrainingArguments` adds: an average of the weights that
+    is validated and kept in their place, and adversarial training.
+    """
+
+    args: RecipeTrainingArguments
+    sampler: LengthGroupedSampler | None = None
+    # The averaged weights by name, from the first step on.
+    average: dict[str, torch.Tensor] | None = None
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The mean cross entropy of a batch, in nats; of it and its worst neighbour if so asked.
+
+        Args:
+            model: A classifier, or a model that computes its own loss.
+            inputs: A batch. `labels` are classes `(batch,)` int64, or probabilities
+                `(batch, num_labels)` float.
+            return_outputs: Whether to return the outputs as well.
+            num_items_in_batch: Not used: the loss is a mean.
+
+        Returns:
+            The loss, and the outputs if asked for. Labels are smoothed in training only, so that
+            validation losses can be compared.
+        """
+        if "labels" not in inputs:
+            return super().compute_loss(model, inputs, return_outputs)
+        inputs = dict(inputs)
+        labels = inputs.pop("labels")
+        smoothing = self.args.label_smoothing_factor if model.training else 0.0
+
+        def loss_of(outputs: Any) -> torch.Tensor:
+            logits = outputs.logits.float()  # (batch, num_labels)
+            return nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+        epsilon = self.args.adversarial_epsilon
+        if epsilon and model.training:
+            ids = inputs.pop("input_ids")
+            words = self.accelerator.unwrap_model(model).get_input_embeddings()(ids)
+            loss = loss_of(outputs := model(inputs_embeds=words, **inputs))
+            words = words + _worst(loss, words, inputs["attention_mask"], epsilon)
+            loss = (loss + loss_of(model(inputs_embeds=words, **inputs))) / 2
+        else:
+            loss = loss_of(outputs := model(**inputs))
+        return (loss, outputs) if return_outputs else loss
+
+    def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
+        """Evaluate as `Trainer` does, the average of the weights if there is one."""
+        if self.average is None:
+            return super().evaluate(*arguments, **options)
+        weights = {name: value.clone() for name, value in self._weights().items()}
+        self._load(self.average)
+        try:
+            return super().evaluate(*arguments, **options)
+        finally:
+            self._load(weights)
+
+    def call_model_init(self, trial: Any = None) -> nn.Module:
+        """Make the model of a trial, whose average is its own."""
+        self.average = None
+        return super().call_model_init(trial)
+
+    def update_ema(self) -> None:
+        """Move the average towards the weights; called after each step."""
+        decay = self.args.ema_decay
+        if decay is None:
+            return
+        weights = self._weights()
+        if self.average is None:
+            self.average = {name: value.detach().clone() for name, value in weights.items()}
+        # The first steps are forgotten faster, or the random start would weigh on short runs.
+        decay = min(decay, (1 + self.state.global_step) / (10 + self.state.global_step))
+        for name, value in weights.items():
+            self.average[name].lerp_(value.detach(), 1 - decay)
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return dict(self.accelerator.unwrap_model(self.model).named_parameters())
+
+    @torch.no_grad()
+    def _load(self, values: dict[str, torch.Tensor]) -> None:
+        for name, weight in self._weights().items():
+            weight.copy_(values[name])
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        # Before the rest, whose last file marks the checkpoint as whole.
+        if self.average is not None and self.args.should_save:
+            folder = Path(self._get_output_dir(trial), f"checkpoint-{self.state.global_step}")
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(self.average, folder / EMA_FILE)
+        super()._save_checkpoint(model, trial)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        self.average = self._read_average(resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        average = self._read_average(self.state.best_model_checkpoint)
+        if average is not None:
+            self._load(average)
+
+    def _read_average(self, checkpoint: str | None) -> dict[str, torch.Tensor] | None:
+        if self.args.ema_decay is None or checkpoint is None:
+            return None
+        return load_file(Path(checkpoint, EMA_FILE), device=str(self.args.device))
+
+    def _get_train_sampler(
+        self, train_dataset: datasets.Dataset | None = None
+    ) -> torch.utils.data.Sampler[int] | None:
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        # Not of `train_dataset`, from which Trainer has taken the columns that the model lacks.
+        dataset: Any = self.train_dataset
+        # The reviews of one step on all processes together, so that several processes take the
+        # very steps of one process with as large a batch.
+        self.sampler = LengthGroupedSampler(
+            self.args.train_batch_size
+            * self.args.gradient_accumulation_steps
+            * self.args.world_size,
+            lengths=list(dataset[self.args.length_column_name]),
+            seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
+        )
+        return self.sampler
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> torch.utils.data.Sampler[int] | None:
+        # The order is that of the dataset, which `train` sorts by length once; Trainer's own
+        # grouping would measure the length of every review at every validation.
+        return torch.utils.data.SequentialSampler(eval_dataset)
+
+
+class EMACallback(TrainerCallback):
+    """Tells a `SentimentTrainer` of each epoch and step."""
+
+    def __init__(self, trainer: SentimentTrainer) -> None:
+        self.trainer = trainer
+
+    def on_epoch_begin(self, args: Any, state: TrainerState, *_: Any, **__: Any) -> None:
+        """Set the order of the epoch.
+
+        Trainer would, but does not reach the sampler where several processes resume in the middle
+        of an epoch.
+        """
+        if self.trainer.sampler is not None:
+            self.trainer.sampler.set_epoch(math.floor((state.epoch or 0.0) + 1e-6))
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Count the step into the average of the weights."""
+        self.trainer.update_ema()
+
+
+def _worst(
+    loss: torch.Tensor, words: torch.Tensor, mask: torch.Tensor, epsilon: float
+) -> torch.Tensor:
+    """The step of a given length that raises the loss of each review most, to first order.
+
+    Args:
+        loss: `()`.
+        words: Word vectors that led to it, `(batch, sequence, size)`.
+        mask: 1 for words, `(batch, sequence)`.
+        epsilon: Length, in mean lengths of a word vector.
+
+    Returns:
+        `(batch, sequence, size)`, without a gradient of its own.
+    """
+    (gradient,) = torch.autograd.grad(loss, words, retain_graph=True)
+    mask = mask.unsqueeze(-1)
+    gradient = gradient * mask
+    unit = gradient / gradient.norm(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+    mean_length = (words * mask).detach().norm(dim=-1).sum() / mask.sum().clamp(min=1)
+    step: torch.Tensor = (epsilon * mean_length * unit).detach()
+    return step
+
+
+class TrainingTimer(TrainerCallback, ExportableState):
+    """Seconds spent in training up to now, those before the last checkpoint included."""
+
+    def __init__(self, before: float = 0.0) -> None:
+        self.before = before
+        self.started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from the start of the run until now."""
+        return self.before + time.perf_counter() - self.started
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> TrainingTimer:
+        """The clock of a trainer, which replaces its callbacks when it resumes."""
+        callbacks = trainer.callback_handler.callbacks
+        return next(callback for callback in callbacks if isinstance(callback, cls))
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """Start to count."""
+        self.started = time.perf_counter()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"args": {"before": self.seconds}, "attributes": {}}
+
+
+class LengthGroupedSampler(TransformersSampler):
+    """Batches of similar length, in an order that only the seed and the epoch decide.
+
+    transformers' own sampler leaves the batches of each group of 50 sorted by length, so that the
+    loss follows the lengths up and down, and draws from the global generator, so that a run
+    resumed in the middle of an epoch sees other reviews (transformers issue 46628).
+
+    Args:
+        batch_size: Reviews in a batch.
+        lengths: Tokens in each review.
+        seed: Together with the epoch, decides the order.
+    """
+
+    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
+        super().__init__(batch_size, lengths=lengths)
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Trainer calls it before each one, also when it resumes."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        indices = get_length_grouped_indices(self.lengths, self.batch_size, generator=generator)
+        batches = [
+            indices[start : start + self.batch_size]
+            for start in range(0, len(indices), self.batch_size)
+        ]
+        # A last batch of fewer reviews stays last, so that no other one is cut in two.
+        last = [batches.pop()] if len(batches[-1]) < self.batch_size else []
+        order = torch.randperm(len(batches), generator=generator).tolist()
+        return itertools.chain.from_iterable([batches[index] for index in order] + last)

@@ -1,0 +1,149 @@
+"""The pictures show the figures that they are given, and are small enough for a card."""
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.patches import Rectangle
+
+from sentiment_lstm.evaluation import figures
+from sentiment_lstm.evaluation.figures import draw_all, tokens_text
+from sentiment_lstm.evaluation.metrics import score
+from sentiment_lstm.evaluation.slices import score_slices
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    """Figures of two sets of reviews that were never written."""
+    random = np.random.default_rng(0)
+    metrics = {}
+    for part in (
+        "validation/some.ft.txt:train[57489:]",
+        "test/a_rather_long_name_of_a_file.jsonl.bz2",
+    ):
+        positive = random.beta(0.4, 0.4, 300)
+        probabilities = np.stack([1 - positive, positive], axis=1)
+        labels = (random.random(300) < positive).astype(int)
+        metrics[part] = score(probabilities, labels) | {
+            "slices": score_slices(
+                probabilities, labels, random.integers(0, 600, 300), random.random(300) < 0.3
+            )
+        }
+    log = [
+        {"step": 10, "loss": 0.6},
+        {"step": 10, "eval_loss": 0.5, "eval_accuracy": 0.75}
+        | {"eval_accuracy_low": 0.7, "eval_accuracy_high": 0.8},
+        {"step": 20, "loss": 0.4},
+    ]
+    return {"training": {"log": log}, "metrics": metrics}
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+    """Figures by file name, as they are saved."""
+    saved: dict[str, Figure] = {}
+    save = Figure.savefig
+
+    def keep(self: Figure, path: Any, **options: Any) -> None:
+        saved[Path(path).name] = self
+        save(self, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return saved
+
+
+def test_four_pictures_small_and_always_the_same(results: dict[str, Any], tmp_path: Path) -> None:
+    before = copy.deepcopy(results)
+    names = draw_all(results, tmp_path)
+    assert names == [
+        "learning_curves.png",
+        "confusion_matrix.png",
+        "reliability_diagram.png",
+        "accuracy_by_length.png",
+    ]
+    first = {}
+    for name in names:
+        first[name] = (tmp_path / name).read_bytes()
+        height, width, _ = imread(tmp_path / name).shape
+        assert 300 < height < 1000, name
+        assert 800 < width < 1400, name
+        assert len(first[name]) < 150_000, name
+    draw_all(results, tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in names} == first
+    assert results == before
+
+
+def test_results_without_slices_give_the_pictures_that_they_can(
+    results: dict[str, Any], tmp_path: Path
+) -> None:
+    for found in results["metrics"].values():
+        del found["slices"]
+    del results["training"]["log"]
+    assert draw_all(results, tmp_path) == ["confusion_matrix.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["confusion_matrix.png"]
+
+
+def test_they_show_the_figures(
+    results: dict[str, Any], tmp_path: Path, drawn: dict[str, Figure]
+) -> None:
+    draw_all(results, tmp_path)
+    parts = list(results["metrics"])
+
+    losses, accuracies = drawn["learning_curves.png"].axes
+    assert [line.get_xydata().tolist() for line in losses.lines] == [  # type: ignore[union-attr]
+        [[10, 0.6], [20, 0.4]],
+        [[10, 0.5]],
+    ]
+    assert accuracies.lines[0].get_xydata().tolist() == [[10, 75]]  # type: ignore[union-attr]
+
+    for axes, part in zip(drawn["confusion_matrix.png"].axes, parts, strict=True):
+        assert axes.get_title().replace("\n", "") == part
+        counts = [int(text.get_text().split("\n")[0].replace(",", "")) for text in axes.texts]
+        matrix = np.array(results["metrics"][part]["confusion_matrix"])
+        assert counts == matrix.flatten().tolist()
+        shares = [float(text.get_text().split("\n")[1].rstrip("%")) for text in axes.texts]
+        assert sum(shares) == pytest.approx(200, abs=0.2), "per cent of each right label"
+
+    for name, kind in [
+        ("reliability_diagram.png", "confidence"),
+        ("accuracy_by_length.png", "length"),
+    ]:
+        above, below = drawn[name].axes
+        (legend,) = drawn[name].legends
+        assert [text.get_text() for text in legend.get_texts()][-2:] == parts
+        for (points, _, (intervals,)), part in zip(above.containers, parts, strict=True):
+            slices = results["metrics"][part]["slices"][kind]
+            accuracies_ = [100 * one["accuracy"] for one in slices]
+            assert points.get_ydata().tolist() == pytest.approx(accuracies_)
+            ends = [tuple(segment[:, 1]) for segment in intervals.get_segments()]
+            assert ends == [
+                pytest.approx((100 * one["accuracy_low"], 100 * one["accuracy_high"]))
+                for one in slices
+            ]
+        shares = [bar.get_height() for bar in below.patches if isinstance(bar, Rectangle)]
+        assert sum(shares) == pytest.approx(200), "all reviews of both parts"
+    assert [label.get_text() for label in below.get_xticklabels()][::5] == ["0–25", "over 400"]
+
+
+def test_many_parts_and_classes_fit(results: dict[str, Any], tmp_path: Path) -> None:
+    (one, _) = results["metrics"].values()
+    results["metrics"] = {f"test/{number}.csv": one for number in range(8)}
+    results["metrics"]["test/three.csv"] = one | {"confusion_matrix": np.eye(3, dtype=int).tolist()}
+    draw_all(results, tmp_path)
+    height, width, _ = imread(tmp_path / "confusion_matrix.png").shape
+    assert height == pytest.approx(width, rel=0.1), "three columns, three rows"
+
+
+def test_a_picture_draws_on_no_display() -> None:
+    assert not re.search(r"import.*pyplot", Path(figures.__file__).read_text())
+
+
+def test_names_of_lengths() -> None:
+    assert tokens_text(0, 25) == "0–25"
+    assert tokens_text(1001, 2000) == "1,001–2,000"
+    assert tokens_text(401, None) == "over 400"

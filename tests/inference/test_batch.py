@@ -1,0 +1,247 @@
+"""A file of labels is the same however often the job was stopped and however many shared it."""
+
+import csv
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from transformers import pipeline
+
+from sentiment_lstm.cli.main import main
+from sentiment_lstm.inference import batch as bulk
+from sentiment_lstm.inference.batch import BatchError, Rows, predict_file
+
+CHUNK = 4
+TEXTS = [
+    text + f" Day {number}."
+    for number in range(7)
+    for text in ("I love it,\nworks well.", "", 'Broke in a "week"', "Great value, fine sound.")
+][:-1]  # 27 texts, 7 chunks, the last one smaller
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    path = tmp_path / "texts.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    return path
+
+
+@pytest.fixture(params=["jsonl", "csv"])
+def rows(request: pytest.FixtureRequest) -> Rows:
+    return Rows(request.param, include_text=True)
+
+
+@pytest.fixture
+def expected(model_folder: Path, texts: Path, rows: Rows, tmp_path: Path) -> bytes:
+    """The output of a job that nothing happened to."""
+    output = tmp_path / "expected"
+    assert predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    return output.read_bytes()
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> list[list[str]]:
+    """Let the work stop after so many chunks; returns the list of those that are asked for."""
+    asked: list[list[str]] = []
+    predict = bulk.__dict__["predict"]
+
+    def stopping(model: Any, tokenizer: Any, chunk: list[str], **options: Any) -> Any:
+        if len(asked) == chunks:
+            raise StoppedError
+        asked.append(chunk)
+        return predict(model, tokenizer, chunk, **options)
+
+    monkeypatch.setattr(bulk, "predict", stopping)
+    return asked
+
+
+def be_process(monkeypatch: pytest.MonkeyPatch, rank: int, count: int) -> None:
+    """Take the place of one of several processes."""
+    state = SimpleNamespace(
+        process_index=rank,
+        num_processes=count,
+        is_main_process=rank == 0,
+        wait_for_everyone=lambda: None,
+    )
+    monkeypatch.setattr(bulk, "PartialState", lambda **_: state)
+
+
+def test_labels_are_those_of_the_pipeline(model_folder: Path, texts: Path, tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    arguments = ["predict", str(model_folder), "--input", str(texts), "--output", str(output)]
+    assert main(arguments) == 0
+    answers = [json.loads(line) for line in output.read_text().splitlines()]
+    classify = pipeline("text-classification", model=str(model_folder))
+    for answer, theirs in zip(answers, classify(TEXTS), strict=True):
+        assert answer["label"] == theirs["label"]
+        assert answer["score"] == pytest.approx(theirs["score"], abs=0.01)
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 6])
+@pytest.mark.parametrize("leftover", ["", '{"label": "POSIT', 'POSITIVE,0.7,"half\n'])
+def test_a_stopped_job_goes_on_without_a_lost_or_doubled_row(
+    chunks: int,
+    leftover: str,
+    model_folder: Path,
+    texts: Path,
+    rows: Rows,
+    expected: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "labels"
+    with monkeypatch.context() as patch:
+        stop_after(patch, chunks)
+        with pytest.raises(StoppedError):
+            predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    assert not output.exists()
+    part, record = tmp_path / "labels.part", tmp_path / "labels.part.job"
+    assert expected.startswith(part.read_bytes())  # written as it goes
+    assert (len(part.read_bytes()) > len(rows.header.encode())) == (chunks > 0)
+    with part.open("a") as stream, record.open("a") as recorded:
+        stream.write(leftover)  # killed in the middle of a row
+        recorded.write("1234" if leftover else "")  # and of a line of the record
+    asked = stop_after(monkeypatch, 100)
+    assert predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    assert output.read_bytes() == expected
+    assert len(asked) == 7 - chunks
+    assert not list(tmp_path.glob("labels.part*"))
+
+
+def test_rows_are_the_texts_in_order(expected: bytes, rows: Rows, tmp_path: Path) -> None:
+    with (tmp_path / "expected").open(newline="") as stream:
+        found = csv.DictReader(stream) if rows.format == "csv" else map(json.loads, stream)
+        assert [row["text"] for row in found] == TEXTS
+
+
+def test_a_part_that_lost_its_end_is_begun_anew(
+    model_folder: Path,
+    texts: Path,
+    rows: Rows,
+    expected: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "labels"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(StoppedError):
+            predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    os.truncate(tmp_path / "labels.part", 30)
+    predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    assert output.read_bytes() == expected
+
+
+@pytest.mark.parametrize("change", ["texts", "model", "format", "include_text", "processes"])
+def test_two_jobs_are_never_mixed(
+    change: str,
+    model_folder: Path,
+    texts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "labels"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(StoppedError):
+            predict_file(model_folder, texts, output, chunk_size=CHUNK)
+    begun = (tmp_path / "labels.part").read_bytes()
+    rows = Rows()
+    if change == "texts":
+        texts.write_text(texts.read_text().replace("Day 6", "Day 5"))
+    elif change == "model":
+        config = json.loads((model_folder / "config.json").read_text())
+        config["id2label"]["0"], config["label2id"] = "BAD", {"BAD": 0, "POSITIVE": 1}
+        (model_folder / "config.json").write_text(json.dumps(config))
+    elif change == "processes":
+        be_process(monkeypatch, 1, 2)
+    else:
+        rows = Rows("csv") if change == "format" else Rows(include_text=True)
+    with pytest.raises(BatchError, match=rf"labels\.part: .* another job \(other {change}\)"):
+        predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    assert (tmp_path / "labels.part").read_bytes() == begun
+
+
+def test_a_model_is_the_same_wherever_it_lies(
+    model_folder: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(StoppedError):
+            predict_file(model_folder, texts, tmp_path / "labels", chunk_size=CHUNK)
+    moved = model_folder.rename(tmp_path / "elsewhere")
+    assert predict_file(moved, texts, tmp_path / "labels", chunk_size=CHUNK)
+
+
+@pytest.mark.parametrize("count", [2, 3, 9])
+def test_processes_share_the_work(
+    count: int,
+    model_folder: Path,
+    texts: Path,
+    rows: Rows,
+    expected: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "labels"
+    options: dict[str, Any] = {"rows": rows, "chunk_size": CHUNK}
+    for rank in reversed(range(count)):  # the main process last: in truth it waits for the others
+        be_process(monkeypatch, rank, count)
+        try:
+            with monkeypatch.context() as patch:
+                stop_after(patch, 1)
+                predict_file(model_folder, texts, output, **options)
+        except StoppedError:
+            predict_file(model_folder, texts, output, **options)
+    assert output.read_bytes() == expected
+    assert not list(tmp_path.glob("labels.part*"))
+
+
+def test_texts_are_read_and_rows_written_chunk_by_chunk(
+    model_folder: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = 0
+
+    def endless(*_: Any, **__: Any) -> Iterator[str]:
+        nonlocal taken
+        for taken in itertools.count(1):
+            yield f"review {taken}"
+
+    monkeypatch.setattr(bulk, "read_texts", endless)
+    stop_after(monkeypatch, 5)
+    with pytest.raises(StoppedError):
+        predict_file(model_folder, texts, tmp_path / "labels", chunk_size=CHUNK)
+    assert taken == 6 * CHUNK
+    assert len((tmp_path / "labels.part").read_text().splitlines()) == 5 * CHUNK
+
+
+def test_two_real_processes_give_one_file(model_folder: Path, texts: Path, tmp_path: Path) -> None:
+    expected, output = tmp_path / "expected", tmp_path / "labels"
+    predict_file(model_folder, texts, expected, chunk_size=CHUNK)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = ["predict", model_folder, "--input", texts, "--output", output, "--chunk_size", CHUNK]
+    subprocess.run(
+        [*launch, "-m", "sentiment_lstm", *map(str, command)],
+        check=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert output.read_bytes() == expected.read_bytes()
+
+
+def test_several_processes_need_files(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["predict", str(model_folder), "fine"]) == 1
+    assert "several processes need --input and --output" in capsys.readouterr().err

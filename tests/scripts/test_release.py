@@ -1,0 +1,106 @@
+"""The released checkpoint: how one is made, and the one in `hub_card/`."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import release
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, pipeline
+
+from sentiment_lstm.data.dataset import load_reviews
+from sentiment_lstm.default_model import default_model
+from sentiment_lstm.inference.predictor import load
+from sentiment_lstm.training.recipe import read_recipe
+from sentiment_lstm.training.run import evaluate, train
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_release_is_half_the_bytes_and_the_figures_are_its_own(
+    review_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    part = f"{review_file}:train[40:]"
+    recipe.write_text(
+        f"train: {review_file}:train[:40]\nvalidation: {part}\noutput_dir: {tmp_path / 'run'}\n"
+        "num_train_epochs: 3\nembedding_size: 40\nhidden_size: 40\nuse_cpu: true\n"
+        "disable_tqdm: true\n"
+    )
+    folder = train(read_recipe(recipe))
+    # Figures of some other weights must not survive.
+    results = json.loads((folder / "results.json").read_text())
+    results["metrics"][f"validation/{part}"]["accuracy"] = 0.123
+    (folder / "results.json").write_text(json.dumps(results))
+    output = tmp_path / "released"
+    choices = {"first": {"seeds": [0], "accuracy": {part: [0.5]}, "parameters": 9, "seconds": 1.0}}
+    (tmp_path / "ablation.json").write_text(json.dumps(choices))
+    options = ["--output", str(output), "--ablation", str(tmp_path / "ablation.json")]
+    monkeypatch.setattr(sys, "argv", ["release.py", str(folder), "a/b", *options])
+    release.main()
+
+    sizes = [(path / "model.safetensors").stat().st_size for path in (folder, output)]
+    assert sizes[1] < 0.55 * sizes[0]
+    model, tokenizer = load(output)
+    assert model.dtype == torch.float32, "half the bytes, but not half the precision in computing"
+    assert model.config.temperature == load(folder)[0].config.temperature
+    stored = json.loads((output / "results.json").read_text())["metrics"]
+    (figures,) = stored.values()
+    reviews = load_reviews(part)
+    found = evaluate(model, tokenizer, reviews)
+    assert figures["accuracy"] == found["accuracy"]
+    assert figures["loss"] == pytest.approx(found["loss"], abs=1e-6)
+    first, second = (
+        pipeline("text-classification", model=str(path))(reviews["text"][:])
+        for path in (folder, output)
+    )
+    assert [a["label"] for a in first] == [b["label"] for b in second]
+    assert [a["score"] for a in first] == pytest.approx([b["score"] for b in second], abs=2e-3)
+    text = "".join(path.read_text() for path in output.glob("*.[jm][sd]*"))
+    assert str(tmp_path) not in text, "no folder of this machine"
+    assert "| first | 50.00 % |" in (output / "README.md").read_text()
+    assert not (output / "ablation.json").exists(), "it names folders"
+
+
+def test_an_unfinished_run_is_not_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results.json").write_text("{}")
+    monkeypatch.setattr(sys, "argv", ["release.py", str(tmp_path), "a/b"])
+    with pytest.raises(SystemExit, match="no finished run"):
+        release.main()
+
+
+def test_the_released_checkpoint_answers() -> None:
+    folder = default_model()
+    assert folder == ROOT / "hub_card"
+    classify = pipeline("text-classification", model=str(folder))
+    answers = classify(
+        [
+            "Wonderful: bright, sturdy, and it works perfectly. I love it.",
+            "Terrible: it broke after a week. A waste of money, do not buy it.",
+        ]
+    )
+    assert [answer["label"] for answer in answers] == ["POSITIVE", "NEGATIVE"]
+    assert all(answer["score"] > 0.95 for answer in answers)
+
+
+def test_the_released_checkpoint_keeps_its_promises() -> None:
+    folder = default_model()
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix != ".png")
+    assert size < 15e6
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert model.num_parameters() < 12e6
+    assert all(t.dtype == torch.float16 for t in load_file(folder / "model.safetensors").values())
+    results = json.loads((folder / "results.json").read_text())
+    for metrics in results["metrics"].values():
+        assert metrics["expected_calibration_error"] < 0.02
+        assert f"{100 * metrics['accuracy']:.2f} %" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["configuration_sentiment_lstm.py", "modeling_sentiment_lstm.py"])
+def test_the_released_code_is_that_of_the_package(name: str) -> None:
+    package = ROOT / "sentiment_lstm" / name
+    assert (default_model() / name).read_text() == package.read_text(), (
+        f"copy {package.relative_to(ROOT)} to hub_card/"
+    )

@@ -1,0 +1,193 @@
+"""The teacher: judges of each review have not been trained on it."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import benchmark_accuracy
+import numpy as np
+import pytest
+import teacher
+import yaml
+from benchmark_accuracy import read_reviews
+
+from sentiment_lstm.training.distillation import halves_of, read_soft_labels, text_key
+from sentiment_lstm.training.recipe import read_recipe
+from sentiment_lstm.training.run import train
+
+
+@pytest.fixture
+def recipe(review_file: Path, tmp_path: Path) -> Path:
+    (tmp_path / "texts.txt").write_text("A lamp, bright.\nIt leaks.\n")
+    fields: dict[str, Any] = {
+        "train": f"{review_file}:train[:40]",
+        "validation": f"{review_file}:train[40:]",
+        "unlabelled": str(tmp_path / "texts.txt"),
+        "soft_labels": str(tmp_path / "soft" / "labels.parquet"),
+        "soft_label_weight": 0.7,
+        "output_dir": str(tmp_path / "student"),
+        "embedding_size": 8,
+        "hidden_size": 8,
+        "num_train_epochs": 1,
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(fields))
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["teacher.py", *map(str, arguments)])
+    teacher.main()
+
+
+def test_no_judge_was_trained_on_what_it_judges(
+    recipe: Path,
+    reviews: list[tuple[str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[set[str], set[str]]] = []
+
+    class Spy:
+        def __init__(self, texts: list[str], labels: list[int]) -> None:
+            self.texts = texts
+            right = dict(reviews)
+            assert [right[text] for text in texts] == labels
+
+        def predict(self, unseen: list[str]) -> np.ndarray:
+            seen.append((set(self.texts), set(unseen)))
+            return np.full(len(unseen), 0.8)
+
+    monkeypatch.setitem(benchmark_accuracy.BASELINES, "tfidf", ("spy", Spy))
+    folder = tmp_path / "members"
+    arguments = (recipe, "--members", "tfidf", "--folds", 4, "--output_dir", folder)
+    run(monkeypatch, *arguments)
+    training = {text for text, _ in reviews[:40]}
+    assert len(seen) == 4
+    assert all(not learned & judged for learned, judged in seen)
+    assert all(len(learned) == 30 and learned <= training for learned, _ in seen)
+    assert set.union(*(judged & training for _, judged in seen)) == training
+    said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    assert set(said) == {text_key(text) for text in [*training, "A lamp, bright.", "It leaks."]}
+    assert list(said.values()) == pytest.approx([0.8] * len(said))
+
+    run(monkeypatch, *arguments)
+    assert len(seen) == 4, "what was done is not done again"
+    with pytest.raises(
+        SystemExit, match=r"teacher: .*members of another recipe, or of other folds"
+    ):
+        run(monkeypatch, *arguments, "--hidden_size", 4)
+
+
+def test_halves_are_judged_by_those_who_have_not_learned_from_the_whole(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No two have a half in common, and every fourth is too short for one.
+    whole = [
+        " ".join(f"word{number}x{word}" for word in range(50 if number % 4 else 30))
+        for number in range(40)
+    ]
+    halves = {half: text for text in whole for half in halves_of(text)}
+    assert len(halves) == 60
+    source = tmp_path / "long.ft.txt"
+    source.write_text("".join(f"__label__{1 + n % 2} {t}\n" for n, t in enumerate(whole)))
+    judged: set[str] = set()
+
+    class Spy:
+        def __init__(self, texts: list[str], labels: list[int]) -> None:
+            assert set(texts) <= set(whole), "nobody learns from a half: it has no label"
+            self.theirs = {half for half, text in halves.items() if text in texts}
+
+        def predict(self, unseen: list[str]) -> np.ndarray:
+            assert not self.theirs & set(unseen)
+            judged.update(unseen)
+            return np.full(len(unseen), 0.8)
+
+    monkeypatch.setitem(benchmark_accuracy.BASELINES, "tfidf", ("spy", Spy))
+    monkeypatch.setitem(benchmark_accuracy.BASELINES, "fasttext", ("spy", Judge))
+    members = ("--members", "tfidf", "--once", "fasttext", "--folds", 4)
+    folder = tmp_path / "members"
+    fields = ["--halves", "true", "--train", str(source)]
+    run(monkeypatch, recipe, *members, "--output_dir", folder, *fields)
+    assert set(halves) <= judged
+    said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    assert set(said) >= {text_key(text) for text in [*whole, *halves]}
+    folder = train(read_recipe(recipe, fields))
+    steps = json.loads((folder / "results.json").read_text())["training"]["steps"]
+    # 40 reviews, two texts without labels, and the halves; in batches of eight.
+    assert steps == math.ceil((42 + len(halves)) / 8)
+
+
+class Judge:
+    """Finds everything good."""
+
+    def __init__(self, texts: list[str], labels: list[int]) -> None:
+        pass
+
+    def predict(self, asked: list[str]) -> np.ndarray:
+        """Almost sure."""
+        return np.full(len(asked), 0.9)
+
+
+def test_a_student_learns_from_an_ensemble(
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(monkeypatch, recipe, "--folds", 2, "--output_dir", tmp_path / "members")
+    printed = capsys.readouterr().out
+    for who in ("lstm", "tfidf", "all"):
+        assert f"training reviews, each unseen: {who}" in printed
+        assert f"validation reviews: {who}" in printed
+    assert (train(read_recipe(recipe)) / "results.json").exists()
+
+
+def test_a_member_trained_once_judges_all(
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: list[tuple[str, int, int]] = []
+
+    def member(name: str, positive: float) -> Any:
+        class Spy:
+            def __init__(self, texts: list[str], labels: list[int]) -> None:
+                self.learned = len(texts)
+
+            def predict(self, texts: list[str]) -> np.ndarray:
+                asked.append((name, self.learned, len(texts)))
+                return np.full(len(texts), positive)
+
+        return name, Spy
+
+    monkeypatch.setitem(benchmark_accuracy.BASELINES, "tfidf", member("by folds", 0.5))
+    monkeypatch.setitem(benchmark_accuracy.BASELINES, "minilm", member("once", 0.9))
+    folder = tmp_path / "members"
+    others = len(read_reviews([read_recipe(recipe).reviews.validation[0]])[0]) + 2
+    arguments = (recipe, "--once", "minilm", "--folds", 2, "--output_dir", folder)
+    run(monkeypatch, *arguments, "--members", "tfidf")
+    assert "each unseen" not in capsys.readouterr().out, "the second has seen them"
+    assert asked == [("by folds", 20, 20 + others)] * 2 + [("once", 40, 40 + others)]
+    said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    # The mean of the log-odds 0 and ln 9.
+    assert list(said.values()) == pytest.approx([0.75] * len(said))
+
+    run(monkeypatch, *arguments, "--members")
+    assert len(asked) == 3, "what was done is not done again"
+    said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    assert list(said.values()) == pytest.approx([0.9] * len(said))
+
+
+def test_wrong_use_says_so(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match=r"say where the soft labels go"):
+        run(monkeypatch, recipe, "--soft_labels", "null", "--soft_label_weight", "null")
+    with pytest.raises(SystemExit, match="--folds is 2 or more, not 1"):
+        run(monkeypatch, recipe, "--folds", 1)
+    with pytest.raises(SystemExit, match="no members: name some"):
+        run(monkeypatch, recipe, "--members")

@@ -1,0 +1,199 @@
+"""What several test files use: presets, stand-ins for results, and processes without the package."""
+
+import io
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from fake_hub import FakeHub
+
+from sentiment_lstm import SentimentLSTMForSequenceClassification
+
+ROOT = Path(__file__).parents[1]
+
+EVERY_POOLING = "last+max+mean+attention"
+
+
+# Faces and depths that behave differently inside; each law holds for all of them.
+DEFAULT_PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "one direction": {"bidirectional": False, "pooling": EVERY_POOLING},
+    "two layers": {"num_hidden_layers": 2, "pooling": EVERY_POOLING},
+}
+
+
+TUTORIAL_PRESET: dict[str, Any] = {
+    "bidirectional": False,
+    "num_hidden_layers": 2,
+    "pooling": "last",
+    "pad_to_length": 8,
+    "single_logit": True,
+}
+
+
+PRESETS = DEFAULT_PRESETS | {"tutorial": TUTORIAL_PRESET}
+
+
+def randomised(
+    model: SentimentLSTMForSequenceClassification,
+) -> SentimentLSTMForSequenceClassification:
+    """Move every parameter off its start, so that none is zero and hides a mistake."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+# The finder stands first, so that not even the checkout can be imported.
+WITHOUT_PACKAGE = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "sentiment_lstm":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def metrics(accuracy: float, **fields: Any) -> dict[str, Any]:
+    return {
+        "reviews": 1459,
+        "accuracy": accuracy,
+        "accuracy_low": 0.8929,
+        "accuracy_high": 0.92255,
+        "f1": 0.9112,
+        "precision": 0.9009,
+        "recall": 0.9216,
+        "roc_auc": 0.96765,
+        "loss": 0.24613,
+        "expected_calibration_error": 0.0363,
+        "confusion_matrix": [[644, 75], [58, 682]],
+        "slices": {
+            "confidence": [
+                group(17, 0.4118, 0.2161, 0.6405, confidence=0.5126),
+                group(1442, 0.91470, 0.8991, 0.928, confidence=0.9887),
+            ],
+            "length": [
+                group(32, 0.84375, 0.6825, 0.9314, [[9, 2], [3, 18]], low=0, high=25),
+                group(1427, 0.91030, 0.8943, 0.9241, [[635, 73], [55, 664]], low=401),
+            ],
+            "negation": {
+                "without": group(419, 0.94033, 0.9134, 0.9593, [[97, 15], [10, 297]]),
+                "with": group(1040, 0.89615, 0.8762, 0.9132, [[547, 60], [48, 385]]),
+            },
+        },
+    } | fields
+
+
+def group(
+    reviews: int,
+    accuracy: float,
+    accuracy_low: float,
+    accuracy_high: float,
+    matrix: list[list[int]] | None = None,
+    *,
+    low: int | None = None,
+    high: int | None = None,
+    confidence: float | None = None,
+) -> dict[str, Any]:
+    """The figures of one slice of the reviews."""
+    return {
+        "reviews": reviews,
+        "accuracy": accuracy,
+        "accuracy_low": accuracy_low,
+        "accuracy_high": accuracy_high,
+        **({} if matrix is None else {"confusion_matrix": matrix}),
+        **({} if low is None else {"tokens_from": low, "tokens_to": high}),
+        **({} if confidence is None else {"confidence": confidence}),
+    }
+
+
+def code_blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+# Refuses, in a subprocess, every connection that would leave the machine, and says which.
+GUARD = """
+import sys
+def guard(event, args):
+    if event == "socket.getaddrinfo" and args[0] not in ("127.0.0.1", None):
+        print("OUTSIDE", args[0])
+        raise OSError("no network")
+    if event == "socket.connect" and args[1][0] != "127.0.0.1":
+        print("OUTSIDE", args[1])
+        raise OSError("no network")
+sys.addaudithook(guard)
+"""
+
+
+def run(hub: FakeHub, home: Path, code: str, **kwargs: Any) -> list[str]:
+    """Run code in a process that knows no address but the hub's; the lines that it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", GUARD + textwrap.dedent(code)],
+        env=hub.environment(home, **kwargs),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+POLARITY = {
+    "train": [("Great", "A joy from the first page to the last.", 1), ("No", "It broke.", 0)] * 5,
+    "test": [
+        ("Fine", "Does what it says, and quietly.", 1),
+        ("Dull", "I fell asleep twice.", 0),
+        ("Avoid", "The handle came off on the first day.", 0),
+        ("Lovely", "My daughter wears it every day.", 1),
+    ],
+}
+
+
+def polarity_files() -> dict[str, bytes]:
+    """A dataset laid out as ``fancyzhx/amazon_polarity`` is."""
+    card = """\
+        ---
+        dataset_info:
+          config_name: amazon_polarity
+          features:
+          - name: label
+            dtype: {class_label: {names: {'0': negative, '1': positive}}}
+          - name: title
+            dtype: string
+          - name: content
+            dtype: string
+          splits:
+          - {name: train, num_bytes: 900, num_examples: 10}
+          - {name: test, num_bytes: 400, num_examples: 4}
+        configs:
+        - config_name: amazon_polarity
+          data_files:
+          - split: train
+            path: amazon_polarity/train-*
+          - split: test
+            path: amazon_polarity/test-*
+          default: true
+        ---
+        # Reviews
+        """
+    files = {"README.md": textwrap.dedent(card).encode()}
+    for split, rows in POLARITY.items():
+        files[f"amazon_polarity/{split}-00000-of-00001.parquet"] = parquet(rows)
+    return files
+
+
+def parquet(rows: list[tuple[str, str, int]]) -> bytes:
+    """Title, content and label as one file of that dataset."""
+    title, content, label = (list(column) for column in zip(*rows, strict=True))
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"label": label, "title": title, "content": content}), buffer)
+    return buffer.getvalue()
