@@ -23,7 +23,7 @@ within 1/sqrt(units), and within 1/sqrt(pooled).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,7 +31,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
-from transformers.utils.generic import ModelOutput
+from transformers.utils.generic import can_return_tuple
 
 from .configuration_sentiment_lstm import SentimentLSTMConfig
 
@@ -41,7 +41,6 @@ State = dict[str, torch.Tensor]
 _Moved = tuple[torch.Tensor, torch.Tensor]
 # True for words, False for padding, `(batch, sequence, 1)` bool; `None` where there is no padding.
 _IsWord = torch.Tensor | None
-_Output = TypeVar("_Output", bound=ModelOutput)
 
 
 @dataclass
@@ -147,6 +146,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         self.pooler = SentimentLSTMPooler(config)
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -155,7 +155,8 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         state: State | None = None,
         use_cache: bool | None = None,
         output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
+        *,
+        return_dict: bool | None = None,  # read by the decorator
     ) -> SentimentLSTMModelOutput | tuple[Any, ...]:
         """Read a batch of reviews, or the next pieces of them.
 
@@ -212,13 +213,12 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
             all_states = [states[:, :0] for states in all_states]
         if use_cache:
             seen |= {name: torch.stack([cell[name] for cell in cells], 1) for name in _CELLS}
-        output = SentimentLSTMModelOutput(
+        return SentimentLSTMModelOutput(
             last_hidden_state=all_states[-1],
             pooler_output=pooled,
             hidden_states=tuple(all_states) if output_hidden_states else None,
             state=seen if use_cache else None,
         )
-        return _as_asked(output, return_dict, self.config)
 
     @property
     def can_read_in_pieces(self) -> bool:
@@ -305,7 +305,7 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
     """The backbone with dropout and a linear classifier on the pooled review.
 
     An empty review has a zero vector, and so the classifier's bias as its logits (in the
-    tutorial face: the logits of a review of nothing but padding).
+    tutorial preset: the logits of a review of nothing but padding).
 
     Args:
         config (`SentimentLSTMConfig`): The architecture; `num_labels` and `problem_type` decide
@@ -325,6 +325,7 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
         self.classifier = nn.Linear(pooled_size, 1 if config.single_logit else self.num_labels)
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -334,7 +335,8 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
         state: State | None = None,
         use_cache: bool | None = None,
         output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
+        *,
+        return_dict: bool | None = None,  # read by the decorator
     ) -> SentimentLSTMClassifierOutput | tuple[Any, ...]:
         """Classify a batch of reviews.
 
@@ -371,10 +373,9 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
             if self.config.single_logit and labels.is_floating_point():
                 raise ValueError("with `single_logit` the labels are classes: pass integers")
             loss = self.loss_function(labels, logits, self.config)
-        output = SentimentLSTMClassifierOutput(
+        return SentimentLSTMClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, state=outputs.state
         )
-        return _as_asked(output, return_dict, self.config)
 
 
 class SentimentLSTMDropout(nn.Module):
@@ -490,8 +491,8 @@ class SentimentLSTMPooler(nn.Module):
             before: What this returned for the pieces before this one.
 
         Returns:
-            The vectors `(batch, poolings * hidden_size)`, zero for an empty review, and what is
-            needed to go on.
+            The vectors `(batch, poolings * hidden_size)`, zero for an empty review, and what the
+            next piece needs.
         """
         vectors: list[torch.Tensor] = []
         seen: State = {}
@@ -559,15 +560,6 @@ class SentimentLSTMPooler(nn.Module):
 _CELLS = ("hidden", "cell")  # the names that the layers' own states have in a State
 
 
-def _as_asked(
-    output: _Output, return_dict: bool | None, config: SentimentLSTMConfig
-) -> _Output | tuple[Any, ...]:
-    """The output as it is or as a tuple, by the argument or else by the config."""
-    if return_dict is None:
-        return_dict = config.return_dict
-    return output if return_dict else output.to_tuple()
-
-
 def _new_lstm_parameter(name: str, parameter: torch.Tensor) -> torch.Tensor:
     """Start values of one parameter of an `nn.LSTM`; see the table at the top.
 
@@ -608,7 +600,8 @@ def _all_words(mask: torch.Tensor) -> bool:
 
 def _may_ask_data() -> bool:
     """Whether the way may depend on the data: not in a traced or exported model."""
-    return not torch.compiler.is_compiling() and torch._C._get_tracing_state() is None
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined] # not in its __all__
+    return not torch.compiler.is_compiling() and not tracing
 
 
 def _zero_padding(values: torch.Tensor, is_word: _IsWord) -> torch.Tensor:
@@ -659,9 +652,9 @@ def _take(values: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
 def _record_hidden_state(
     hidden: torch.Tensor, moved: _Moved | None, record: list[torch.Tensor]
 ) -> torch.Tensor:
-    """Note the states where their words stood in the input, and return what to go on with.
+    """Record the states where their words stood in the input, and return those to compute with.
 
-    What is noted lies on the way to the result and not beside it, so that it has a gradient.
+    What is recorded lies on the way to the result and not beside it, so that it has a gradient.
     """
     if moved is None:
         record.append(hidden)

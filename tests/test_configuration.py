@@ -143,7 +143,7 @@ def test_loading_what_transformers_wrote_warns_of_nothing(
     assert caplog.text == ""
 
 
-def test_the_tutorial_face_is_the_tutorials_network() -> None:
+def test_the_tutorial_preset_is_the_tutorials_network() -> None:
     config = SentimentLSTMConfig.tutorial(vocab_size=100, pad_to_length=50)
     assert (config.embedding_size, config.hidden_size, config.num_hidden_layers) == (400, 512, 2)
     assert (config.bidirectional, config.pooling, config.single_logit) == (False, "last", True)

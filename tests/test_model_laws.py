@@ -1,4 +1,4 @@
-"""The laws that transformers' own test suite demands of every model, for both faces."""
+"""The laws that transformers' own test suite demands of every model, for both presets."""
 
 import inspect
 import json
