@@ -2,35 +2,95 @@
 
 Importing the package registers its classes with `AutoConfig`, `AutoModel` and
 `AutoModelForSequenceClassification`, so that a model folder or a Hub repository loads without
-`trust_remote_code`.
+`trust_remote_code`. The names below are imported when they are first used.
 """
 
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from __future__ import annotations
 
-from .configuration_sentiment_lstm import SentimentLSTMConfig
-from .modeling_sentiment_lstm import (
-    SentimentLSTMForSequenceClassification,
-    SentimentLSTMModel,
-    SentimentLSTMPreTrainedModel,
-)
-from .tokenization import train_tokenizer
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# Now, since it has the name of its module, which would take its place if it were imported later.
+from .default_model import default_model
+
+if TYPE_CHECKING:
+    from .configuration_sentiment_lstm import SentimentLSTMConfig
+    from .data.dataset import load_reviews
+    from .evaluation.evaluate import evaluate
+    from .hub.push import push
+    from .inference.predictor import SentimentPredictor
+    from .modeling_sentiment_lstm import (
+        SentimentLSTMForSequenceClassification,
+        SentimentLSTMModel,
+        SentimentLSTMPreTrainedModel,
+    )
+    from .tokenization import train_tokenizer
+    from .training.recipe import read_recipe
+    from .training.run import train
+
+    __version__: str
 
 __all__ = [
     "SentimentLSTMConfig",
     "SentimentLSTMForSequenceClassification",
     "SentimentLSTMModel",
     "SentimentLSTMPreTrainedModel",
+    "SentimentPredictor",
+    "__version__",
+    "default_model",
+    "evaluate",
+    "load_reviews",
+    "push",
+    "read_recipe",
+    "train",
     "train_tokenizer",
 ]
 
-AutoConfig.register(SentimentLSTMConfig.model_type, SentimentLSTMConfig)
-AutoModel.register(SentimentLSTMConfig, SentimentLSTMModel)
-AutoModelForSequenceClassification.register(
-    SentimentLSTMConfig, SentimentLSTMForSequenceClassification
-)
+# Public name -> its module.
+_MODULES = {
+    "SentimentLSTMConfig": "configuration_sentiment_lstm",
+    "SentimentLSTMForSequenceClassification": "modeling_sentiment_lstm",
+    "SentimentLSTMModel": "modeling_sentiment_lstm",
+    "SentimentLSTMPreTrainedModel": "modeling_sentiment_lstm",
+    "SentimentPredictor": "inference.predictor",
+    "evaluate": "evaluation.evaluate",
+    "load_reviews": "data.dataset",
+    "push": "hub.push",
+    "read_recipe": "training.recipe",
+    "train": "training.run",
+    "train_tokenizer": "tokenization",
+}
 
-# Saved models carry the two files that define these classes (`auto_map` in config.json), so that
-# they also load with `trust_remote_code=True` where this package is not installed.
-SentimentLSTMConfig.register_for_auto_class()
-SentimentLSTMModel.register_for_auto_class("AutoModel")
-SentimentLSTMForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("sentiment-lstm")
+    elif name in _MODULES:
+        value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value  # found at once the next time
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _is_own_command() -> bool:
+    """Whether this process is `sentiment-lstm`, which answers `--help` without transformers.
+
+    It imports `auto_classes` itself before it does anything with a model.
+    """
+    # While Python imports the package of `python -m NAME ...`, `sys.argv` is `["-m", ...]`.
+    if sys.argv[:1] == ["-m"]:
+        return sys.orig_argv[-len(sys.argv) :][:1] == [__name__]
+    return os.path.basename(sys.argv[0]) in ("sentiment-lstm", "sentiment-lstm.exe")
+
+
+if not _is_own_command():
+    from . import auto_classes  # noqa: F401 - registers the classes
