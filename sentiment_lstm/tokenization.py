@@ -39,7 +39,7 @@ from itertools import groupby
 from typing import TypedDict
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 PAD_TOKEN = "_PAD"
@@ -204,6 +204,25 @@ def build_tokenizer(
         # out of the raw text before anything else happens.
         split_special_tokens=True,
     )
+
+
+def private_backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """A copy of what turns text into ids, which no other user of the tokenizer can change.
+
+    A call of a tokenizer leaves truncation and padding set in its backend, for whoever comes next
+    and for other threads. The copy cuts and pads nothing.
+
+    Args:
+        tokenizer: A fast tokenizer.
+
+    Returns:
+        The copy; its `encode_batch_fast` gives the ids of `tokenizer(texts)`.
+    """
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = tokenizer.split_special_tokens
+    return backend
 
 
 def count_words(texts: Iterable[str], *, mark_title: bool = False) -> Counter[str]:

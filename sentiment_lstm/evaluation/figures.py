@@ -1,7 +1,7 @@
 """The pictures of a model folder, drawn from the figures in `results.json`.
 
 Each function takes plain data and writes one PNG. Reviews are called what the data calls them:
-pass results whose names may be published (see `redact_results`).
+pass results whose names may be published (see `Results.redact`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .results import Results
+
 LEARNING_CURVES = "learning_curves.png"
 CONFUSION_MATRIX = "confusion_matrix.png"
 RELIABILITY_DIAGRAM = "reliability_diagram.png"
 ACCURACY_BY_LENGTH = "accuracy_by_length.png"
-CURVE = "curve.png"  # that scripts/benchmark_accuracy.py draws
+CURVE = "curve.png"  # that scripts/baselines.py draws
 
-# Part of the results (`split/source`) -> its metrics, as in `results.json`.
+# Set of reviews, as `Results.metrics_by_name` calls it -> its metrics.
 Metrics = Mapping[str, Mapping[str, Any]]
 _Path = str | os.PathLike[str]
 
@@ -32,18 +34,18 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = "os^Dv<>"
 
 
-def draw_all(results: Mapping[str, Any], folder: _Path) -> list[str]:
+def draw_all(results: Results, folder: _Path) -> list[str]:
     """Draw every picture that the results have the figures for.
 
     Args:
-        results: The content of `results.json`; of an older one some figures may be missing.
+        results: Of a finished run; of an older one some figures may be missing.
         folder: Where to write the pictures, under the names at the top of this module.
 
     Returns:
         The names of the pictures written, in the order in which to show them.
     """
     drawn = []
-    log, metrics = results["training"].get("log"), results["metrics"]
+    log, metrics = results.training.get("log"), results.metrics_by_name()
     if log:
         draw_learning_curves(log, Path(folder, LEARNING_CURVES))
         drawn.append(LEARNING_CURVES)
@@ -97,10 +99,10 @@ def draw_learning_curves(log: Iterable[Mapping[str, float]], path: _Path) -> Non
 
 
 def draw_confusion_matrix(metrics: Metrics, path: _Path) -> None:
-    """Draw right labels against predicted ones, a panel for each part.
+    """Draw labels against predicted labels, a panel for each part.
 
     Args:
-        metrics: Part -> its metrics; each has a `confusion_matrix`, rows by the right label.
+        metrics: Part -> its metrics; each has a `confusion_matrix`, rows by label.
         path: The PNG to write.
     """
     columns = min(3, len(metrics))
@@ -127,14 +129,14 @@ def draw_confusion_matrix(metrics: Metrics, path: _Path) -> None:
         ticks = range(len(names))
         axes.set_xticks(ticks, names)
         axes.set_yticks(ticks, names, rotation=90, va="center")
-        axes.set(xlabel="predicted", ylabel="right label")
+        axes.set(xlabel="predicted", ylabel="label")
         axes.set_title(_wrapped(part), fontsize=9)
-    figure.suptitle("Reviews by right and predicted label; per cent of the right label")
+    figure.suptitle("Reviews by label and predicted label; per cent of the label")
     _save(figure, path)
 
 
 def draw_reliability_diagram(metrics: Metrics, path: _Path) -> None:
-    """Draw how often the model is right against how sure it is, and how often it is how sure.
+    """Draw accuracy against confidence, and the share of reviews at each confidence.
 
     Args:
         metrics: Part -> its metrics with `slices`, as `score_slices` gives them.
@@ -144,15 +146,15 @@ def draw_reliability_diagram(metrics: Metrics, path: _Path) -> None:
     curve, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     parts = {part: found["slices"]["confidence"] for part, found in metrics.items()}
     lowest = 100 * min(one["confidence"] for bins in parts.values() for one in bins)
-    curve.plot([lowest, 100], [lowest, 100], color="grey", ls="--", label="as right as it is sure")
+    curve.plot([lowest, 100], [lowest, 100], color="grey", ls="--", label="perfect calibration")
     for index, (part, bins) in enumerate(parts.items()):
         confidence = 100 * np.array([one["confidence"] for one in bins])
         width = 4 / len(parts)  # of a bin's 100 / 15
         _draw_accuracies(curve, confidence, bins, part, index)
         _draw_shares(counts, confidence + _shift(index, len(parts), width), bins, index, width)
     curve.set(
-        title="How often the model is right, by how sure it is, with 95 % intervals",
-        ylabel="right answers (%)",
+        title="Accuracy by confidence, with 95 % intervals",
+        ylabel="accuracy (%)",
     )
     counts.set(xlabel="confidence: the score of the answer (%)", ylabel="reviews (%)")
     _finish(figure, curve, counts, path)

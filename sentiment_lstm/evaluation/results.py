@@ -1,45 +1,153 @@
-"""What of a run may be published: its figures, without the folders and tokens of the machine.
+"""The schema of `results.json`: everything that is known of a training run.
 
-Cards, pictures and whatever goes to the Hub name reviews by these names.
+A run claims its folder with a [`Run`] (`run.json`): what it is a run of. When it is finished its
+[`Results`] are written (`results.json`), which hold the same and what came of it. Metrics are
+nested, split -> source -> figures.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
-import yaml
+from ..data.sources import SPLITS, parse_source, public_names
+from ..files import write_json
 
-_SPLITS = ("train", "validation", "test")
+# Split -> source -> something about it.
+BySource = dict[str, dict[str, dict[str, Any]]]
+
+_R = TypeVar("_R", bound="Run")
+# Figures that each set of reviews needs for a card.
+_FIGURES = ("reviews", "accuracy", "accuracy_low", "accuracy_high")
 
 
-def redact_results(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Take from results what concerns the machine that they were made on: folders and tokens.
+class ResultsError(ValueError):
+    """Results that cannot be used; the message names the file and what is missing or wrong."""
 
-    A file of reviews keeps its name and its slice (`x.ft.txt:train[:100]`), a dataset on the Hub
-    its id.
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is a run of: the same run gives the same result, whenever it is done.
 
     Args:
-        results: The content of `results.json`, of a finished run or not.
-
-    Returns:
-        A copy to publish. Publishing it once more changes nothing.
+        recipe: The fields of the recipe.
+        reviews: Split -> source -> `reviews` (number), `fingerprint` (of their content) and, of
+            labelled ones, `positive` (number).
+        bf16: Whether training computes in bf16.
+        model: Name of the class that is trained.
+        files: Field of the recipe -> SHA-256 of the file that it brings in (`init_from`,
+            `soft_labels`).
     """
-    names = public_names(results)
-    published = dict(results)
-    if "recipe" in results:
-        published["recipe"] = redact_recipe(results["recipe"], names)
-    if "reviews" in results:
-        published["reviews"] = {
-            split: {names[source]: facts for source, facts in parts.items()}
-            for split, parts in results["reviews"].items()
-        }
-    if "metrics" in results:
-        published["metrics"] = {
-            redact_part(part, names): metrics for part, metrics in results["metrics"].items()
-        }
-    return published
+
+    recipe: dict[str, Any]
+    reviews: BySource
+    bf16: bool
+    model: str
+    files: dict[str, str]
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write a JSON file, as a whole or not at all."""
+        return write_json(path, dataclasses.asdict(self))
+
+    def redact(self: _R) -> _R:
+        """A copy without what concerns the machine that it was made on: folders and tokens.
+
+        A file of reviews keeps its name and its slice (`x.ft.txt:train[:100]`), a data set on the
+        Hub its id. Redacting once more changes nothing.
+        """
+        names = self.public_names()
+        return dataclasses.replace(
+            self,
+            recipe=redact_recipe(self.recipe, names),
+            reviews=redact_sources(self.reviews, names),
+        )
+
+    def public_names(self) -> dict[str, str]:
+        """What to call each source in public: without folders, and each one differently."""
+        return public_names(source for parts in self.reviews.values() for source in parts)
+
+
+@dataclass(frozen=True)
+class Results(Run):
+    """What came of a finished run, and the run itself.
+
+    Args:
+        recipe: See `Run`, as for the fields not named here.
+        reviews: See there.
+        bf16: See there.
+        model: See there.
+        files: See there.
+        seed: Of the run.
+        parameters: Their number.
+        vocab_size: Words, `_PAD` and `_UNK` included.
+        training: `steps`, `epochs`, `best_step`, `best_validation_loss` (nats), `log` (what
+            Trainer logged) and `resumed_from` (name of a checkpoint, or none).
+        machine: `device`, `threads`, `processes`, `bf16` and `python`.
+        versions: Package -> version.
+        metrics: Split -> source -> what `measure` gives; empty for a language model.
+        wall_time_seconds: `prepare`, `train` and `evaluate`.
+    """
+
+    seed: int
+    parameters: int
+    vocab_size: int
+    training: dict[str, Any]
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    metrics: BySource
+    wall_time_seconds: dict[str, float]
+
+    def parts(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Split, source and figures of each set of reviews that was measured."""
+        for split, sources in self.metrics.items():
+            for source, figures in sources.items():
+                yield split, source, figures
+
+    def metrics_by_name(self) -> dict[str, dict[str, Any]]:
+        """Figures by what pictures and tables call a set of reviews: `validation/dev.ft.txt`."""
+        return metrics_by_name(self.metrics)
+
+    def number_of_reviews(self, split: str) -> int:
+        """How many reviews a split has, over its sources."""
+        return sum(facts["reviews"] for facts in self.reviews.get(split, {}).values())
+
+    def redact(self) -> Results:
+        """See `Run.redact`; the names in the metrics are redacted as well."""
+        redacted = super().redact()
+        return dataclasses.replace(
+            redacted, metrics=redact_sources(self.metrics, self.public_names())
+        )
+
+
+def read_run(path: str | os.PathLike[str]) -> Run:
+    """Read what a folder has been claimed for.
+
+    Args:
+        path: A `run.json`, or a `results.json`: what is finished is a run too.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ResultsError: If it holds anything else.
+    """
+    return _read(path, Run)
+
+
+def read_results(path: str | os.PathLike[str]) -> Results:
+    """Read the results of a finished run, those of version 0.1 too.
+
+    Args:
+        path: A `results.json`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ResultsError: If it is not what a finished run writes; the message names what is missing.
+    """
+    return _read(path, Results)
 
 
 def redact_recipe(
@@ -49,89 +157,140 @@ def redact_recipe(
 
     Args:
         recipe: Flat fields, as in `recipe.yaml`.
-        names: Source of reviews -> what to call it. Defaults to the last part of its path.
+        names: Source of reviews -> what to call it. Defaults to its public name.
 
     Returns:
-        A copy to publish.
+        A copy for others to see.
     """
-    if names is None:
-        names = _public_names([source for split in _SPLITS for source in recipe.get(split) or ()])
-    published: dict[str, Any] = {}
+    listed = {split: _listed(recipe.get(split)) for split in (*SPLITS, "unlabelled")}
+    named = public_names(source for sources in listed.values() for source in sources)
+    named |= names or {}
+    redacted: dict[str, Any] = {}
     for field, value in recipe.items():
         if field.endswith("token"):  # transformers' `hub_token`
             continue
-        if field in _SPLITS and value:
-            published[field] = [names.get(source) or _public_name(source) for source in value]
+        if listed.get(field):
+            redacted[field] = [named[source] for source in listed[field]]
         else:
-            published[field] = value if field == "hub_model_id" else _without_folders(value)
-    return published
+            redacted[field] = value if field == "hub_model_id" else _without_folders(value)
+    return redacted
 
 
-def public_names(results: Mapping[str, Any]) -> dict[str, str]:
-    """What to call each source of a run's reviews, without folders and each one differently."""
-    return _public_names(
-        [source for parts in results.get("reviews", {}).values() for source in parts]
-    )
+def metrics_by_name(metrics: BySource) -> dict[str, dict[str, Any]]:
+    """See `Results.metrics_by_name`; for models that are no run of ours, such as baselines."""
+    return {
+        f"{split}/{source}": figures
+        for split, sources in metrics.items()
+        for source, figures in sources.items()
+    }
 
 
-def redact_part(part: str, names: Mapping[str, str]) -> str:
-    """Take the folders from `split/source`, as metrics are called; see `public_names`."""
-    split, _, source = part.partition("/")
-    return f"{split}/{names.get(source) or _public_name(source)}"
+def redact_sources(by_source: BySource, names: Mapping[str, str]) -> BySource:
+    """The same with public names of the sources.
+
+    Args:
+        by_source: Split -> source -> something.
+        names: What to call a source; one that is not there gets its own public name.
+    """
+    return {
+        split: {
+            names.get(source) or parse_source(source).public: facts
+            for source, facts in parts.items()
+        }
+        for split, parts in by_source.items()
+    }
 
 
-def without_folders(text: str) -> str:
-    """Take the folders from every path in a text that leads outside the working folder."""
-    # Absolute, from the home folder or upwards; not `scripts/x.py`, nor the `/` of `either/or`.
-    return re.sub(r"(?<![\w.~/\\:])(?:~|\.\.|[A-Za-z]:)?[\\/](?:\S*[\\/])?(?=\S)", "", text)
+def nest_metrics(metrics: Mapping[str, Any]) -> BySource:
+    """Metrics as split -> source -> figures, from that or from version 0.1's `split/source`."""
+    nested: BySource = {}
+    for name, found in metrics.items():
+        split, slash, source = name.partition("/")
+        if slash:
+            nested.setdefault(split, {})[source] = found
+        else:
+            nested.setdefault(name, {}).update(found)
+    return nested
 
 
-def dump_recipe(recipe: Mapping[str, Any]) -> str:
-    """Write a recipe as YAML, as training writes `recipe.yaml`."""
-    return yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)
+def figures_missing(found: Any) -> list[str]:
+    """Which of the figures that a card needs a set of reviews lacks."""
+    known = found if isinstance(found, Mapping) else {}
+    return [name for name in _FIGURES if not _is_number(known.get(name))]
 
 
-def parse_source(source: str) -> tuple[str, str | None]:
-    """The two halves of `SOURCE:SPLIT`, as the readers of reviews part them."""
-    found = re.fullmatch(r"(.+?):([A-Za-z_]\w*(?:\s*[\[(+].*)?)", source)
-    return (found[1], found[2]) if found else (source, None)
+# --- reading -------------------------------------------------------------------------------------
 
 
-def is_hub_id(name: str) -> bool:
-    """Whether a source is `owner/name` on the Hub: a file of reviews ends in one of these."""
-    is_file = re.search(r"\.(txt|csv|jsonl|parquet)(\.gz|\.bz2)?$", name, re.IGNORECASE)
-    return not is_file and bool(re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name))
+def _read(path: str | os.PathLike[str], kind: type[_R]) -> _R:
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultsError(f"{path}: no valid JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise ResultsError(f"{path}: results are an object, not {type(content).__name__}")
+    content = _upgraded(content)
+    names = [field.name for field in dataclasses.fields(kind)]
+    missing = [name for name in names if name not in content]
+    if missing:
+        raise ResultsError(
+            f"{path}: lacks {', '.join(missing)}: these are not the results of a finished run, "
+            "which `sentiment-lstm train` writes"
+        )
+    found = kind(**{name: content[name] for name in names})
+    for field in dataclasses.fields(kind):
+        _check_type(path, field.name, getattr(found, field.name))
+    if isinstance(found, Results):
+        for split, source, figures in found.parts():
+            if lacking := figures_missing(figures):
+                raise ResultsError(f"{path}: {split}, {source}: lacks {', '.join(lacking)}")
+    return found
 
 
-# --- names that may be public --------------------------------------------------------------------
+def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
+    """What version 0.1 wrote, in the schema of now."""
+    # The first results had neither, when all models were classifiers that brought nothing in.
+    content = {"model": "SentimentLSTMForSequenceClassification", "files": {}} | content
+    if isinstance(content.get("metrics"), Mapping):
+        content["metrics"] = nest_metrics(content["metrics"])
+    if "bf16" not in content and isinstance(content.get("machine"), Mapping):
+        content["bf16"] = content["machine"].get("bf16", False)
+    return content
 
 
-def _public_names(sources: Iterable[str]) -> dict[str, str]:
-    """A name without folders for each source; equal names of different sources are numbered."""
-    names: dict[str, str] = {}
-    for source in sources:
-        if source in names:
-            continue
-        name, number = _public_name(source), 2
-        while name in names.values():
-            name, number = f"{_public_name(source)} ({number})", number + 1
-        names[source] = name
-    return names
+_SCALARS: dict[str, type | tuple[type, ...]] = {
+    "bf16": bool,
+    "model": str,
+    "seed": int,
+    "parameters": int,
+    "vocab_size": int,
+}
 
 
-def _public_name(source: str) -> str:
-    name, split = parse_source(source)
-    public = name if is_hub_id(name) else _basename(name)
-    return f"{public}:{split}" if split else public
+def _check_type(path: str | os.PathLike[str], name: str, value: Any) -> None:
+    expected: Any = _SCALARS.get(name, Mapping)
+    if not isinstance(value, expected):
+        raise ResultsError(f"{path}: `{name}` is {value!r:.60}, which is not what training writes")
+    if name in ("reviews", "metrics"):
+        for split, sources in value.items():
+            if not isinstance(sources, Mapping):
+                raise ResultsError(f"{path}: `{name}` of {split} is {sources!r:.60}, not by source")
 
 
-def _basename(path: str) -> str:
-    return re.split(r"[\\/]", path.rstrip("\\/"))[-1]
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+# --- redacting -----------------------------------------------------------------------------------
+
+
+def _listed(sources: Any) -> list[str]:
+    return [sources] if isinstance(sources, str) else list(sources or [])
 
 
 def _without_folders(value: Any) -> Any:
     if isinstance(value, str):
-        return _basename(value)
+        return value.rstrip("\\/").replace("\\", "/").split("/")[-1]
     if isinstance(value, list):
         return [_without_folders(item) for item in value]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Choices measured one at a time, for the card and the README: `ablation.json`.
+"""Ablations, choices measured one at a time, for the card and the documents: `ablation.json`.
 
 `scripts/ablation.py` writes the file. It holds an object for each row of its table, of which the
 first is what the others are compared with:
@@ -23,8 +23,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-ABLATION_FILE = "ablation.json"
-
 
 class AblationError(ValueError):
     """An `ablation.json` that is none; the message names the file."""
@@ -41,7 +39,7 @@ def read_ablation(path: str | os.PathLike[str]) -> dict[str, Any]:
         rows: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         ablation_table(rows)
     except (ValueError, AttributeError, KeyError, TypeError, StopIteration) as error:
-        raise AblationError(f"{path}: no table of choices ({error!r})") from error
+        raise AblationError(f"{path}: no table of ablations ({error!r})") from error
     return rows
 
 
@@ -58,7 +56,7 @@ def ablation_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     header = [
         "",
         *(os.path.basename(source) for source in sources),
-        "against the first row",
+        "difference to baseline",
         "parameters",
         "training",
     ]

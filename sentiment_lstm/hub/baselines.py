@@ -9,10 +9,12 @@ The file is a list with an object for each baseline, whose keys are the fields o
         "parameters": 1200000,
         "trained_on": "the same reviews",
         "train_seconds": 54.2,
-        "command": "python scripts/benchmark_accuracy.py --baseline tfidf",
+        "command": "python scripts/baselines.py FOLDER --baselines tfidf",
         "metrics": {
-          "test/reviews.ft.txt": {
-            "reviews": 1000, "accuracy": 0.9, "accuracy_low": 0.88, "accuracy_high": 0.917
+          "test": {
+            "reviews.ft.txt": {
+              "reviews": 1000, "accuracy": 0.9, "accuracy_low": 0.88, "accuracy_high": 0.917
+            }
           }
         }
       }
@@ -24,16 +26,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..evaluation.results import public_names, redact_part, without_folders
-
-BASELINES_FILE = "baselines.json"
-
-_FIGURES = ("reviews", "accuracy", "accuracy_low", "accuracy_high")
+from ..data.sources import without_folders
+from ..evaluation.results import BySource, Run, figures_missing, nest_metrics, redact_sources
+from ..files import dump_json, write_text
 
 
 class BaselinesError(ValueError):
@@ -51,9 +51,8 @@ class Baseline:
         trained_on: On what it was trained, in a few words: `the same reviews`.
         train_seconds: How long that took on the machine of the results; None if it was not.
         command: What to run to get these figures.
-        metrics: Part -> its figures. A part is called as in `results.json` (`test/SOURCE`), and
-            the figures are those of `evaluate`, of which `reviews`, `accuracy`, `accuracy_low` and
-            `accuracy_high` are needed.
+        metrics: Split -> source -> figures, as in `results.json`. The figures are those of
+            `measure`; `reviews`, `accuracy`, `accuracy_low` and `accuracy_high` are needed.
     """
 
     name: str
@@ -62,7 +61,7 @@ class Baseline:
     trained_on: str
     train_seconds: float | None
     command: str
-    metrics: Mapping[str, Mapping[str, Any]]
+    metrics: BySource
 
 
 def read_baselines(path: str | os.PathLike[str]) -> list[Baseline]:
@@ -90,32 +89,31 @@ def read_baselines(path: str | os.PathLike[str]) -> list[Baseline]:
 
 def write_baselines(baselines: Iterable[Baseline], path: str | os.PathLike[str]) -> None:
     """Write a `baselines.json`."""
-    Path(path).write_text(dump_baselines(baselines), encoding="utf-8")
+    write_text(path, dump_baselines(baselines))
 
 
 def dump_baselines(baselines: Iterable[Baseline]) -> str:
     """The content of a `baselines.json`."""
-    content = [dataclasses.asdict(baseline) for baseline in baselines]
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return dump_json([dataclasses.asdict(baseline) for baseline in baselines])
 
 
-def redact_baselines(baselines: Iterable[Baseline], results: Mapping[str, Any]) -> list[Baseline]:
-    """Take folders from what baselines say, so that parts are called as in published results.
+def redact_baselines(baselines: Iterable[Baseline], run: Run) -> list[Baseline]:
+    """Take folders from what baselines say, so that sources are called as in redacted results.
 
     Args:
         baselines: The baselines.
-        results: The content of `results.json`, before or after `redact_results`.
+        run: Of the model that they are compared with, redacted or not.
 
     Returns:
-        Copies to publish.
+        Copies for others to see.
     """
-    names = public_names(results)
+    names = run.public_names()
     return [
         dataclasses.replace(
             baseline,
             command=without_folders(baseline.command),
             trained_on=without_folders(baseline.trained_on),
-            metrics={redact_part(part, names): found for part, found in baseline.metrics.items()},
+            metrics=redact_sources(baseline.metrics, names),
         )
         for baseline in baselines
     ]
@@ -124,8 +122,8 @@ def redact_baselines(baselines: Iterable[Baseline], results: Mapping[str, Any]) 
 def _parse(entry: Any, where: str) -> Baseline:
     fields = {field.name for field in dataclasses.fields(Baseline)}
     if not isinstance(entry, dict) or set(entry) != fields:
-        found = set(entry) if isinstance(entry, dict) else set()
-        different = ", ".join(sorted(fields ^ found))
+        given = set(entry) if isinstance(entry, dict) else set()
+        different = ", ".join(sorted(fields ^ given))
         raise BaselinesError(f"{where}: missing or unknown fields: {different}")
     for name in ("name", "description", "trained_on", "command"):
         if not isinstance(entry[name], str) or not entry[name].strip():
@@ -134,16 +132,14 @@ def _parse(entry: Any, where: str) -> Baseline:
         if entry[name] is not None and not _is_number(entry[name]):
             raise BaselinesError(f"{where}: {name} must be a number or null, not {entry[name]!r}")
     if not isinstance(entry["metrics"], dict):
-        raise BaselinesError(f"{where}: metrics must be an object, part -> figures")
-    for part, found in entry["metrics"].items():
-        missing = [
-            name
-            for name in _FIGURES
-            if not isinstance(found, dict) or not _is_number(found.get(name))
-        ]
-        if missing:
-            raise BaselinesError(f"{where}: {part} lacks {', '.join(missing)}")
-    return Baseline(**entry)
+        raise BaselinesError(f"{where}: metrics must be an object, split -> source -> figures")
+    # Version 0.1 wrote `split/source`.
+    baseline = Baseline(**entry | {"metrics": nest_metrics(entry["metrics"])})
+    for split, sources in baseline.metrics.items():
+        for source, found in sources.items():
+            if missing := figures_missing(found):
+                raise BaselinesError(f"{where}: {split}, {source}: lacks {', '.join(missing)}")
+    return baseline
 
 
 def _is_number(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """The model card: what `results.json` says of a training run, as the Hub shows it.
 
-Nothing in a card is typed by hand: every figure comes from the results and from `baselines.json`, and
-the words around them from `card_template.md` beside this file.
+Nothing in a card is typed by hand: every figure comes from the results and from `baselines.json`,
+and the words around them from `card_template.md` beside this file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from ..data.sources import parse_source
 from ..evaluation.figures import (
     ACCURACY_BY_LENGTH,
     CONFUSION_MATRIX,
@@ -22,7 +23,8 @@ from ..evaluation.figures import (
     RELIABILITY_DIAGRAM,
     tokens_text,
 )
-from ..evaluation.results import dump_recipe, is_hub_id, parse_source, redact_results
+from ..evaluation.results import BySource, Results, metrics_by_name
+from ..training.recipe import dump_recipe, rename_fields
 from .ablations import ablation_table
 from .baselines import Baseline, redact_baselines
 
@@ -31,8 +33,8 @@ _TEMPLATE = Path(__file__).with_name("card_template.md")
 # What a picture of this name shows, in the order of the card; any other is captioned by its name.
 _CAPTIONS = {
     LEARNING_CURVES: "Loss and validation accuracy over the training steps",
-    CONFUSION_MATRIX: "Right labels against predicted ones",
-    RELIABILITY_DIAGRAM: "How often the model is right, by how sure it is",
+    CONFUSION_MATRIX: "Labels against predicted labels",
+    RELIABILITY_DIAGRAM: "Accuracy by confidence",
     ACCURACY_BY_LENGTH: "Accuracy by the length of the review",
     CURVE: "Accuracy by the number of training reviews, of this model and others",
 }
@@ -46,8 +48,6 @@ _METRICS = {
     "loss": "Loss",
     "expected_calibration_error": "Expected calibration error",
 }
-# The reviews of a source that is not named by its id on the Hub.
-_HUB_IDS = {"sample": "stanfordnlp/imdb"}
 _EXAMPLES = [
     "Great little lamp: It is bright, sturdy and easy to set up.",
     "Broke in a week: The hinge snapped and nobody answers my mails.",
@@ -60,7 +60,7 @@ class CardError(ValueError):
 
 
 def make_card(
-    results: Mapping[str, Any],
+    results: Results,
     *,
     repo_id: str | None = None,
     baselines: Sequence[Baseline] = (),
@@ -71,8 +71,7 @@ def make_card(
     """Make the card of a finished training run.
 
     Args:
-        results: The content of `results.json`. Folders in it do not reach the card: see
-            `redact_results`.
+        results: Of the run. Folders in them do not reach the card: see `Results.redact`.
         repo_id: Hub repository that the examples load. Defaults to none: they name a folder.
         baselines: Other models to compare with, as `read_baselines` gives them.
         ablation: Choices measured one at a time, as `read_ablation` gives them.
@@ -83,39 +82,33 @@ def make_card(
         The card; `str(card)` is its Markdown, and `card.data` its metadata.
 
     Raises:
-        CardError: If the results are not those of a finished run, or a baseline was measured on other
-            reviews.
+        CardError: If figures are missing, or a baseline was measured on other reviews.
         FileNotFoundError: If there is no such template.
     """
-    missing = sorted({"recipe", "reviews", "metrics", "training", "parameters"} - set(results))
-    if missing:
-        raise CardError(
-            f"the results lack {', '.join(missing)}: a card needs those of a finished run, which "
-            "`sentiment-lstm train` writes"
-        )
-    results, baselines = redact_results(results), redact_baselines(baselines, results)
-    _check_peers(baselines, results["metrics"])
+    results, baselines = results.redact(), redact_baselines(baselines, results)
+    _check_baselines(baselines, results)
+    metrics = results.metrics_by_name()
+    recipe = rename_fields(results.recipe)
     try:
-        metrics = results["metrics"]
-        name = repo_id.split("/")[-1] if repo_id else results["recipe"].get("output_dir", "model")
+        name = repo_id.split("/")[-1] if repo_id else recipe.get("output_dir", "model")
         model = repo_id or "path/to/this/folder"
         card: ModelCard = ModelCard.from_template(
-            _metadata(results, name, baselines),
+            _metadata(results, name),
             template_str=Path(template or _TEMPLATE).read_text(encoding="utf-8"),
             name=name,
             repo_id=repo_id,
             model=model,
-            parameters=f"{results['parameters']:,}",
-            vocab_size=f"{results['vocab_size']:,}",
-            train_reviews=f"{_number_of_reviews(results, 'train'):,}",
-            seed=results["seed"],
-            max_train_length=results["recipe"].get("max_train_length"),
+            parameters=f"{results.parameters:,}",
+            vocab_size=f"{results.vocab_size:,}",
+            train_reviews=f"{results.number_of_reviews('train'):,}",
+            seed=results.seed,
+            max_train_length=recipe.get("max_train_length"),
             has_sample=any(
-                parse_source(source)[0] == "sample"
-                for sources in results["reviews"].values()
+                parse_source(source).kind == "sample"
+                for sources in results.reviews.values()
                 for source in sources
             ),
-            has_test=bool(results["reviews"]["test"]),
+            has_test=bool(results.reviews.get("test")),
             parts=[_measured(part, found) for part, found in metrics.items()],
             results_table=_results_table(metrics),
             confusion_table=_confusion_table(metrics),
@@ -123,16 +116,16 @@ def make_card(
             length_table=_slices_table("tokens", _by_length(metrics)),
             negation_table=_slices_table("negation word", _by_negation(metrics)),
             baselines=baselines,
-            peers_table=_peers_table(name, results, baselines),
+            baselines_table=_baselines_table(name, results, baselines),
             ablation_table=ablation_table(ablation) if ablation else None,
             ablation_seeds=len(next(iter(ablation.values()))["seeds"]) if ablation else 0,
-            reviews_table=_reviews_table(results["reviews"]),
+            reviews_table=_reviews_table(results.reviews),
             training_table=_training_table(results),
-            recipe=dump_recipe(results["recipe"]).rstrip(),
-            init_from=results["recipe"].get("init_from"),
-            soft_labels=results["recipe"].get("soft_labels"),
+            recipe=dump_recipe(recipe).rstrip(),
+            init_from=recipe.get("init_from"),
+            soft_labels=recipe.get("soft_labels"),
             evaluate_command=shlex.join(
-                ["sentiment-lstm", "evaluate", model, *(part.partition("/")[2] for part in metrics)]
+                ["sentiment-lstm", "evaluate", model, *(source for _, source, _ in results.parts())]
             ),
             figures=_captioned(figures),
         )
@@ -141,14 +134,15 @@ def make_card(
     return card
 
 
-def _check_peers(baselines: Sequence[Baseline], metrics: Mapping[str, Any]) -> None:
+def _check_baselines(baselines: Sequence[Baseline], results: Results) -> None:
     """Figures of different reviews under one name must not stand beside each other."""
+    own = results.metrics_by_name()
     for baseline in baselines:
-        for part, found in baseline.metrics.items():
-            if part in metrics and found["reviews"] != metrics[part]["reviews"]:
+        for name, found in metrics_by_name(baseline.metrics).items():
+            if name in own and found["reviews"] != own[name]["reviews"]:
                 raise CardError(
-                    f"{baseline.name} was measured on {found['reviews']:,} reviews of {part}, and the "
-                    f"model on {metrics[part]['reviews']:,}: measure both on the same reviews"
+                    f"{baseline.name} was measured on {found['reviews']:,} reviews of {name}, and "
+                    f"the model on {own[name]['reviews']:,}: measure both on the same reviews"
                 )
 
 
@@ -162,58 +156,40 @@ def _captioned(figures: Sequence[str]) -> list[tuple[str, str]]:
     return [(file, _CAPTIONS.get(file, Path(file).stem)) for file in [*known, *others]]
 
 
-def _number_of_reviews(results: Mapping[str, Any], split: str) -> int:
-    return sum(facts["reviews"] for facts in results["reviews"][split].values())
-
-
-def _metadata(
-    results: Mapping[str, Any], name: str, baselines: Sequence[Baseline]
-) -> ModelCardData:
-    sources = [parse_source(source)[0] for source in results["reviews"]["train"]]
-    sources = [_HUB_IDS.get(source, source) for source in sources]
-    measured = {key for metrics in results["metrics"].values() for key in metrics}
+def _metadata(results: Results, name: str) -> ModelCardData:
+    sources = [parse_source(source) for source in results.reviews["train"]]
+    ids = {
+        "stanfordnlp/imdb" if s.kind == "sample" else s.name for s in sources if s.kind != "file"
+    }
+    measured = {key for _, _, figures in results.parts() for key in figures}
     return ModelCardData(
         license="apache-2.0",
         language="en",
         library_name="transformers",
         pipeline_tag="text-classification",
         tags=["sentiment-analysis", "lstm", "reviews"],
-        datasets=sorted({source for source in sources if is_hub_id(source)}) or None,
+        datasets=sorted(ids) or None,
         metrics=[key for key in ("accuracy", "f1", "precision", "recall") if key in measured],
         widget=[{"text": text} for text in _EXAMPLES],
         model_name=name,
-        # The format has room for several models, but huggingface_hub has not: it reads the
-        # results of all of them under the name of the last one. So the index is that of this
-        # model, and the metrics of a baseline bear the baseline's name.
-        eval_results=[
-            *(
-                result
-                for part, found in results["metrics"].items()
-                for result in _eval(part, found)
-            ),
-            *(
-                result
-                for baseline in baselines
-                for part, found in baseline.metrics.items()
-                for result in _eval(part, found, f" of {baseline.name}")
-            ),
-        ],
+        # This model's results alone: to the Hub an index means what the repository's model does
+        # (issue 15). Baselines stand in the text.
+        eval_results=[result for part in results.parts() for result in _eval(*part)],
     )
 
 
-def _eval(part: str, metrics: Mapping[str, Any], of_peer: str = "") -> list[EvalResult]:
+def _eval(split: str, source: str, metrics: Mapping[str, Any]) -> list[EvalResult]:
     """The entries of the `model-index` for one set of reviews."""
-    split, _, source = part.partition("/")
-    name, reviews = parse_source(source)
+    parsed = parse_source(source)
     return [
         EvalResult(
             task_type="text-classification",
             task_name="Sentiment analysis",
-            dataset_type=name,
+            dataset_type=parsed.name,
             dataset_name=f"{source} ({split})",
-            dataset_split=reviews or "train",
+            dataset_split=parsed.split or "train",
             metric_type=metric,
-            metric_name=title + of_peer,
+            metric_name=title,
             metric_value=metrics[metric],
         )
         for metric, title in _METRICS.items()
@@ -283,26 +259,28 @@ def _slices_table(title: str, slices: _Slices) -> str:
     return _table(header, rows) if rows else ""
 
 
-def _peers_table(name: str, results: Mapping[str, Any], baselines: Sequence[Baseline]) -> str:
-    """This model and its baselines, with a column for each set of reviews that a baseline saw."""
-    parts = list(dict.fromkeys(part for baseline in baselines for part in baseline.metrics))
+def _baselines_table(name: str, results: Results, baselines: Sequence[Baseline]) -> str:
+    """This model and its baselines, with a column for each set of reviews that one saw."""
     if not baselines:
         return ""
-    seconds = results["wall_time_seconds"]["train"]
-    own = [f"**{name}**", f"{results['parameters']:,}", "the reviews below", f"{seconds:,}"]
+    own = results.metrics_by_name()
+    theirs = [metrics_by_name(baseline.metrics) for baseline in baselines]
+    parts = list(dict.fromkeys(part for metrics in theirs for part in metrics))
+    seconds = results.wall_time_seconds["train"]
+    first = [f"**{name}**", f"{results.parameters:,}", "the reviews below", f"{seconds:,}"]
     return _table(
         ["model", "parameters", "trained on", "seconds to train", *(f"`{part}`" for part in parts)],
         [
-            [*own, *(_cell(results["metrics"].get(part)) for part in parts)],
+            [*first, *(_cell(own.get(part)) for part in parts)],
             *(
                 [
                     baseline.name,
                     _optional(baseline.parameters, ","),
                     baseline.trained_on,
                     _optional(baseline.train_seconds, ","),
-                    *(_cell(baseline.metrics.get(part)) for part in parts),
+                    *(_cell(metrics.get(part)) for part in parts),
                 ]
-                for baseline in baselines
+                for baseline, metrics in zip(baselines, theirs, strict=True)
             ),
         ],
     )
@@ -331,7 +309,7 @@ def _results_table(metrics: Mapping[str, Any]) -> str:
 
 def _confusion_table(metrics: Mapping[str, Any]) -> str:
     return _table(
-        ["reviews", "NEGATIVE, right", "NEGATIVE, wrong", "POSITIVE, right", "POSITIVE, wrong"],
+        ["reviews", "NEGATIVE, correct", "NEGATIVE, wrong", "POSITIVE, correct", "POSITIVE, wrong"],
         [
             [f"`{part}`", f"{tn:,}", f"{fp:,}", f"{tp:,}", f"{fn:,}"]
             for part, found in metrics.items()
@@ -354,7 +332,7 @@ def _calibration_table(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _reviews_table(reviews: Mapping[str, Any]) -> str:
+def _reviews_table(reviews: BySource) -> str:
     return _table(
         ["part", "reviews", "number", "positive", "fingerprint"],
         [
@@ -371,11 +349,9 @@ def _reviews_table(reviews: Mapping[str, Any]) -> str:
     )
 
 
-def _training_table(results: Mapping[str, Any]) -> str:
-    training, machine, seconds = (
-        results[part] for part in ("training", "machine", "wall_time_seconds")
-    )
-    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+def _training_table(results: Results) -> str:
+    training, machine, seconds = results.training, results.machine, results.wall_time_seconds
+    versions = ", ".join(f"{name} {number}" for name, number in results.versions.items())
     return _table(
         ["training", ""],
         [

@@ -7,11 +7,11 @@ Back again it comes with the tools of the Hub, `hf download USER/NAME --revision
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,28 +36,33 @@ from huggingface_hub.errors import (
 # both of them are found.
 from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
 from huggingface_hub.hf_api import ModelInfo
-from safetensors import SafetensorError
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from ..evaluation.results import dump_recipe, redact_recipe, redact_results
-from ..inference.predictor import predict
-from .ablations import ABLATION_FILE, read_ablation
-from .baselines import BASELINES_FILE, dump_baselines, read_baselines, redact_baselines
+from ..evaluation.results import Results, read_results, redact_recipe
+from ..files import (
+    ABLATION_FILE,
+    BASELINES_FILE,
+    CARD_FILE,
+    RECIPE_FILE,
+    RESULTS_FILE,
+    dump_json,
+)
+from ..inference.predictor import ModelError, load_model
+from ..training.recipe import dump_recipe
+from .ablations import read_ablation
+from .baselines import dump_baselines, read_baselines, redact_baselines
 from .model_card import CardError, make_card
-
-README = "README.md"
-RESULTS = "results.json"
-RECIPE = "recipe.yaml"
 
 # What belongs to a model folder, by name. Anything else (checkpoints, optimizer states, pickled
 # arguments, logs, hidden files) stays at home; the code files are those that config.json names.
 _WEIGHTS = r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
 _TOKENIZER = r"tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json"
 _OTHER = "|".join(
-    map(re.escape, ["config.json", "LICENSE", RECIPE, RESULTS, BASELINES_FILE, README])
+    map(
+        re.escape,
+        ["config.json", "LICENSE", RECIPE_FILE, RESULTS_FILE, BASELINES_FILE, CARD_FILE],
+    )
 )
 _PICTURES = r"[^.].*\.(png|svg|jpg|jpeg)"
-_TRIAL = "Works as described, and it arrived early."
 _AGAIN = "The commit is there as a whole or not at all, so it is safe to push again"
 
 
@@ -95,10 +100,10 @@ def push(
     """Send a model folder to the Hub in one commit.
 
     The folder is loaded and classifies a text first. Then go weights, config, tokenizer, the code
-    files that the config names, card, results, recipe, baselines and pictures; nothing else goes. Where
-    the folder has no `README.md`, the card is made of `results.json` and, if there is one,
-    `baselines.json`; the folder itself never changes. Results, recipe and baselines are sent without the
-    names of local folders (see `redact_results`).
+    files that the config names, card, results, recipe, baselines and pictures; nothing else goes.
+    Where the folder has no `README.md`, the card is made of `results.json` and, if there is one,
+    `baselines.json`; the folder itself never changes. Results, recipe and baselines are sent
+    without the names of local folders (see `Results.redact`).
 
     Weights and tokenizer files of an earlier push that the folder does not have are deleted, since
     they would be loaded with the new ones. All other files of the repository stay.
@@ -186,8 +191,40 @@ def stage(
     return {name: len(content) for name, content in contents.items()}
 
 
+def card_of(folder: str | os.PathLike[str], repo_id: str | None, figures: Sequence[str]) -> str:
+    """The card of a model folder, made of its results, baselines and ablations.
+
+    Args:
+        folder: A model folder with the results of a run.
+        repo_id: What the card calls it.
+        figures: Pictures to show, by file name.
+
+    Returns:
+        Markdown.
+
+    Raises:
+        ValueError: If there are no results, or one of the files is not what it should be.
+    """
+    folder = Path(folder)
+    if not (folder / RESULTS_FILE).exists():
+        raise CardError(
+            f"no {RESULTS_FILE} to make the card of: train with `sentiment-lstm train`, or write a "
+            f"{CARD_FILE}"
+        )
+    baselines, ablation = folder / BASELINES_FILE, folder / ABLATION_FILE
+    return str(
+        make_card(
+            read_results(folder / RESULTS_FILE),
+            repo_id=repo_id,
+            baselines=read_baselines(baselines) if baselines.exists() else [],
+            ablation=read_ablation(ablation) if ablation.exists() else None,
+            figures=figures,
+        )
+    )
+
+
 def check_folder(folder: str | os.PathLike[str]) -> None:
-    """Load a model folder and classify a text with it.
+    """Load a model folder, and see that it has what others need to load it.
 
     Args:
         folder: The folder.
@@ -203,28 +240,9 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
     if not (folder / "tokenizer.json").is_file():
         raise HubError(f"{folder}: no tokenizer.json: save the tokenizer with `save_pretrained`")
     try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder, output_loading_info=True, local_files_only=True
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise HubError(f"{folder}: does not load: {_line(error)}") from error
-    # transformers fills such gaps with random numbers and only warns.
-    for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
-        if found := report.get(kind):
-            name = min(map(str, found))
-            raise HubError(
-                f"{folder}: weights and config do not fit each other: {kind.replace('_', ' ')}, "
-                f"for example {name}"
-            )
-    if len(tokenizer) > model.config.vocab_size:
-        raise HubError(
-            f"{folder}: the tokenizer has {len(tokenizer)} words and the model only "
-            f"{model.config.vocab_size}: they are of different runs"
-        )
-    (answer,) = predict(model.eval(), tokenizer, [_TRIAL])
-    if not math.isfinite(answer.score):
-        raise HubError(f"{folder}: the model answers {answer.score}: its weights are damaged")
+        load_model(folder)
+    except ModelError as error:
+        raise HubError(str(error)) from error
 
 
 # --- the folder ----------------------------------------------------------------------------------
@@ -259,40 +277,24 @@ def _contents(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
         if path.is_file() and (wanted.fullmatch(path.name) or path.name in code)
     }
     try:
-        results: dict[str, Any] = {}
-        if RESULTS in contents:
-            results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-            text = json.dumps(redact_results(results), indent=2, ensure_ascii=False) + "\n"
-            contents[RESULTS] = text.encode()
+        results: Results | None = None
+        if RESULTS_FILE in contents:
+            results = read_results(folder / RESULTS_FILE)
+            contents[RESULTS_FILE] = dump_json(dataclasses.asdict(results.redact())).encode()
         if BASELINES_FILE in contents:
-            baselines = redact_baselines(read_baselines(folder / BASELINES_FILE), results)
+            baselines = read_baselines(folder / BASELINES_FILE)
+            if results is not None:
+                baselines = redact_baselines(baselines, results)
             contents[BASELINES_FILE] = dump_baselines(baselines).encode()
-        if RECIPE in contents:
-            recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
-            contents[RECIPE] = dump_recipe(redact_recipe(recipe)).encode()
-        if README not in contents:
-            contents[README] = _card(folder, repo_id, contents)
+        if RECIPE_FILE in contents:
+            recipe = yaml.safe_load((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+            contents[RECIPE_FILE] = dump_recipe(redact_recipe(recipe)).encode()
+        if CARD_FILE not in contents:
+            figures = [name for name in contents if re.fullmatch(_PICTURES, name)]
+            contents[CARD_FILE] = card_of(folder, repo_id, figures).encode()
     except (ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
         raise HubError(f"{folder}: {_line(error)}") from error
     return contents
-
-
-def _card(folder: Path, repo_id: str, contents: dict[str, Path | bytes]) -> bytes:
-    """The card, made of the results."""
-    if RESULTS not in contents:
-        raise CardError(
-            f"no {RESULTS} to make the card of: train with `sentiment-lstm train`, or write a "
-            f"{README}"
-        )
-    results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    baselines = read_baselines(folder / BASELINES_FILE) if BASELINES_FILE in contents else []
-    choices = folder / ABLATION_FILE
-    ablation = read_ablation(choices) if choices.exists() else None
-    figures = [name for name in contents if re.fullmatch(_PICTURES, name)]
-    card = make_card(
-        results, repo_id=repo_id, baselines=baselines, ablation=ablation, figures=figures
-    )
-    return str(card).encode()
 
 
 # --- the Hub -------------------------------------------------------------------------------------

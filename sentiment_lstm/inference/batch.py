@@ -1,9 +1,9 @@
 """A file of texts in, a file of labels out: as it goes, resumable, shared among processes.
 
-While it runs, each process writes a *part* (`OUTPUT.part`; of several processes
-`OUTPUT.part-0-of-2` and so on) and beside it a *record* (`.job`): which job this is, and, chunk by
-chunk, where in the part the chunk ends. What stands behind the last recorded end is cut off when
-the job goes on, so that nothing is lost or doubled, however it was stopped.
+While it runs, each process writes a *shard* (`OUTPUT.part`; of several processes
+`OUTPUT.part-0-of-2` and so on) and beside it a *manifest*: which job this is, and, chunk by chunk,
+where in the shard the chunk ends. What stands behind the last recorded end is cut off when the job
+resumes, so that nothing is lost or doubled, however it was stopped.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..data.dataset import file_digest, read_texts
-from .predictor import CHUNK_SIZE, Prediction, load, low_precision_copy, predict
+from ..data.sources import file_digest
+from ..data.texts import read_texts
+from .predictor import CHUNK_SIZE, Prediction, SentimentPredictor
 
 FORMATS = ("jsonl", "csv")
 
@@ -37,7 +37,7 @@ _PATIENCE = timedelta(days=7)
 
 
 class BatchError(ValueError):
-    """A job that cannot be begun or gone on with; the message says what to do."""
+    """A job that can be neither begun nor resumed; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def predict_file(
     """Classify the texts of one file into another, a row a text, in order.
 
     Rows are written as they come, and the output takes its name when it is whole. A job that was
-    stopped goes on when it is given again. Under `torchrun` or `accelerate launch` every process
-    takes its share of the chunks, and the main process joins the parts. (On several machines the
+    stopped resumes when it is given again. Under `torchrun` or `accelerate launch` every process
+    takes its share of the chunks, and the main process joins the shards. (On several machines the
     output must lie where all of them can read it.)
 
     Args:
@@ -92,7 +92,8 @@ def predict_file(
         output: The file to write; one that exists is replaced in the end.
         text_column: See `read_texts`.
         rows: How the output looks.
-        exact: Compute all in float32, where otherwise bf16 is asked first; see `low_precision_copy`.
+        exact: Compute all in float32, where otherwise a copy in bf16 is asked first; see
+            `SentimentPredictor`.
         chunk_size: Texts that are sorted by length together and then recorded as done.
 
     Returns:
@@ -108,9 +109,11 @@ def predict_file(
     processes = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
     count, own = processes.num_processes, processes.process_index
     texts_digest = file_digest(texts)
-    loaded, tokenizer = load(model)
+    predictor = SentimentPredictor.from_pretrained(
+        model, low_precision=not exact, chunk_size=chunk_size
+    )
     job = {
-        "model": _model_digest(loaded, tokenizer),
+        "model": _model_digest(predictor),
         "texts": texts_digest,
         "text_column": text_column,
         "format": rows.format,
@@ -126,12 +129,12 @@ def predict_file(
         if count == 1
         else [f"{output}.part-{i}-of-{count}" for i in range(count)]
     )
-    parts = [_Shard(Path(name)) for name in names]
+    shards = [_Shard(Path(name)) for name in names]
     _refuse_other_jobs(output, job)
     processes.wait_for_everyone()  # before any begins to write
 
-    part, draft = parts[own], None if exact else low_precision_copy(loaded)
-    done = part.begin(job, rows.header if processes.is_main_process else "")
+    shard = shards[own]
+    done = shard.begin(job, rows.header if processes.is_main_process else "")
     chunks = itertools.islice(
         _chunks(read_texts(texts, text_column=text_column), chunk_size),
         own + done * count,
@@ -140,25 +143,24 @@ def predict_file(
     )
     with tqdm(unit=" reviews", initial=done * chunk_size, disable=None) as progress:
         for chunk in chunks:
-            answers = predict(loaded, tokenizer, chunk, draft=draft, chunk_size=chunk_size)
-            part.append("".join(map(rows.row, chunk, answers)))
+            shard.append("".join(map(rows.row, chunk, predictor.predict(chunk))))
             progress.update(len(chunk))
     processes.wait_for_everyone()
     if processes.is_main_process:
-        _join(parts, output)
+        _join(shards, output)
     return bool(processes.is_main_process)
 
 
 class _Shard:
-    """What one process has written, and the record of it.
+    """What one process has written, and the manifest of it.
 
     Args:
-        path: Of the part.
+        path: Of the shard.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.record = path.with_name(path.name + ".job")
+        self.manifest = path.with_name(path.name + ".manifest")
 
     def read(self) -> tuple[dict[str, Any] | None, list[int]]:
         """Which job this is the beginning of, if of any, and where each piece ends.
@@ -169,72 +171,72 @@ class _Shard:
         return (json.loads(lines[0]) if lines else None), [int(line) for line in lines[1:]]
 
     def begin(self, job: dict[str, Any], header: str) -> int:
-        """Begin the job or go on with it; returns how many chunks are done."""
+        """Begin the job or resume it; returns how many chunks are done."""
         _, ends = self.read()
         if not ends or not self.path.exists() or self.path.stat().st_size < ends[-1]:
             self.path.write_bytes(b"")
-            self.record.write_text(json.dumps(job) + "\n", encoding="utf-8")
+            self.manifest.write_text(json.dumps(job) + "\n", encoding="utf-8")
             self.append(header)
             return 0
-        os.truncate(self.record, len(self._whole_lines()))
+        os.truncate(self.manifest, len(self._whole_lines()))
         os.truncate(self.path, ends[-1])
         return len(ends) - 1
 
     def _whole_lines(self) -> bytes:
-        """The record, less a line that was being written when the process was stopped."""
-        content = self.record.read_bytes() if self.record.exists() else b""
+        """The manifest, less a line that was being written when the process was stopped."""
+        content = self.manifest.read_bytes() if self.manifest.exists() else b""
         return content[: content.rfind(b"\n") + 1]
 
     def append(self, piece: str) -> None:
         """Write one piece and then, when it is on the disk, where it ends."""
-        with open(self.path, "ab") as part:
-            part.write(piece.encode())
-            part.flush()
-            os.fsync(part.fileno())
-            end = part.tell()
-        with open(self.record, "a", encoding="utf-8") as record:
-            record.write(f"{end}\n")
-            record.flush()
-            os.fsync(record.fileno())
+        with open(self.path, "ab") as shard:
+            shard.write(piece.encode())
+            shard.flush()
+            os.fsync(shard.fileno())
+            end = shard.tell()
+        with open(self.manifest, "a", encoding="utf-8") as manifest:
+            manifest.write(f"{end}\n")
+            manifest.flush()
+            os.fsync(manifest.fileno())
 
     def pieces(self) -> Iterator[bytes]:
-        """The pieces of a finished part."""
-        with open(self.path, "rb") as part:
+        """The pieces of a finished shard."""
+        with open(self.path, "rb") as shard:
             start = 0
             for end in self.read()[1]:
-                yield part.read(end - start)
+                yield shard.read(end - start)
                 start = end
 
 
 def _refuse_other_jobs(output: Path, job: dict[str, Any]) -> None:
     """Raise unless all that has been begun for this output is this very job."""
     name = glob.escape(output.name)
-    for pattern in (f"{name}.part.job", f"{name}.part-*-of-*.job"):
-        for record in sorted(output.parent.glob(pattern)):
-            other, _ = _Shard(record.with_suffix("")).read()
+    for pattern in (f"{name}.part.manifest", f"{name}.part-*-of-*.manifest"):
+        for manifest in sorted(output.parent.glob(pattern)):
+            other, _ = _Shard(manifest.with_suffix("")).read()
             names = [] if other is None else sorted(job.keys() | other.keys())
             differ = [key for key in names if job.get(key) != (other or {}).get(key)]
             if differ:
                 raise BatchError(
-                    f"{record.with_suffix('')}: the beginning of another job (other "
-                    f"{', '.join(differ)}). Give that job's command to go on with it, choose "
+                    f"{manifest.with_suffix('')}: the beginning of another job (other "
+                    f"{', '.join(differ)}). Give that job's command to resume it, choose "
                     f"another output, or delete {output}.part* to start anew"
                 )
 
 
-def _join(parts: list[_Shard], output: Path) -> None:
-    """Put the pieces of all parts in order, each process having had every n-th chunk."""
-    if len(parts) == 1:
-        os.replace(parts[0].path, output)
+def _join(shards: list[_Shard], output: Path) -> None:
+    """Put the pieces of all shards in order, each process having had every n-th chunk."""
+    if len(shards) == 1:
+        os.replace(shards[0].path, output)
     else:
         whole = output.with_name(output.name + ".part")
         with open(whole, "wb") as stream:
-            pieces = itertools.zip_longest(*[part.pieces() for part in parts], fillvalue=b"")
+            pieces = itertools.zip_longest(*[shard.pieces() for shard in shards], fillvalue=b"")
             stream.writelines(itertools.chain.from_iterable(pieces))
         os.replace(whole, output)
-    for part in parts:
-        part.path.unlink(missing_ok=True)
-        part.record.unlink()
+    for shard in shards:
+        shard.path.unlink(missing_ok=True)
+        shard.manifest.unlink()
 
 
 def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
@@ -243,8 +245,9 @@ def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
         yield chunk
 
 
-def _model_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+def _model_digest(predictor: SentimentPredictor) -> str:
     """What identifies a model wherever it lies: weights, config and tokenizer."""
+    model, tokenizer = predictor.model, predictor.tokenizer
     config = {name: value for name, value in model.config.to_dict().items() if name[0] != "_"}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     digest.update(tokenizer.backend_tokenizer.to_str().encode())

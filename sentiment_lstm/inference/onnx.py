@@ -22,8 +22,9 @@ import torch
 from torch import nn
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
+from ..files import ONNX_FILE
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
-from .predictor import load
+from .predictor import load_model
 
 try:
     import onnx
@@ -35,8 +36,6 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f'{error.name} is needed to export: `pip install "sentiment-lstm[export]"`'
     ) from error
-
-ONNX_FILE = "model.onnx"
 
 # The oldest that have all that is used, so that older runtimes read the file too.
 _OPSET = 18
@@ -73,7 +72,7 @@ def export(
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder}: not empty; choose another folder, or delete it")
-    loaded, tokenizer = load(model)
+    loaded, tokenizer = load_model(model)
     if not isinstance(loaded, SentimentLSTMForSequenceClassification):
         raise ValueError(
             f"{model}: a {type(loaded).__name__} cannot be exported, only our own kind"

@@ -1,17 +1,23 @@
-"""Many texts through a model: sorted by length, batched by tokens, streamed in and out in order."""
+"""One object that answers: texts in, labels and probabilities out, in the order of the texts.
+
+Texts are tokenised on all cores, sorted by length, batched by tokens, and streamed where there are
+many. The command line, batch jobs, evaluation and distillation all ask a [`SentimentPredictor`].
+"""
 
 from __future__ import annotations
 
 import copy
 import itertools
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from transformers import (
     AutoModelForSequenceClassification,
@@ -21,14 +27,25 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from .. import auto_classes  # noqa: F401 - registers our classes with the Auto classes
+from ..data.columns import joined, text_columns
+from ..tokenization import private_backend
+
 # Texts that are sorted by length together. More make better batches and the first answer later.
 CHUNK_SIZE = 4096
 # Tokens in a batch, padding included: enough to fill two cores, little enough to stay in cache.
 BATCH_TOKENS = 16_384
 
-# Between the probabilities of the best two labels: what a draft gives with less is computed again.
-# In bf16 a probability was wrong by 0.005 at most (5,459 reviews), so the gap by 0.01.
+# Between the probabilities of the best two labels: what the low-precision copy says with less is
+# computed again. In bf16 a probability was wrong by 0.005 at most (5,459 reviews), so the gap
+# by 0.01.
 _CONFIDENCE_MARGIN = 0.1
+
+_TRIAL = "Works as described, and it arrived early."
+
+
+class ModelError(OSError):
+    """A model that cannot be used; the message names it and says what is missing or damaged."""
 
 
 @dataclass(frozen=True, eq=False)  # an array has no single answer to whether it is equal
@@ -43,61 +60,256 @@ class Prediction:
 
     label: str
     score: float
-    probabilities: np.ndarray
+    probabilities: NDArray[np.float32]
 
 
-def load(
-    model: str | os.PathLike[str], dtype: torch.dtype = torch.float32
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a model folder or a Hub repository for inference, on the GPU where there is one.
+class SentimentPredictor:
+    """A sequence classifier with its tokenizer, for many texts.
+
+    The answers are those of `pipeline("text-classification")`; a long text is read whole, since
+    an LSTM has no longest input. A predictor can be pickled (Ray, Spark), and called from several
+    threads: it has a copy of the tokenizer's state that nobody else changes.
 
     Args:
-        model: The folder or the repository id.
+        model: A sequence classifier; it is put into evaluation mode.
+        tokenizer: Its tokenizer.
+        low_precision: Ask a copy of the model in bf16 first, and the model itself where the best
+            two labels are close. The labels are those of the model, the probabilities within
+            0.005 of its own. Changes nothing where the machine does not compute in bf16, or where
+            a number counts rather than a label.
+        chunk_size: Texts that are sorted by length together.
+        batch_tokens: Tokens in a batch, padding included. A longer text is a batch of its own.
+
+    Raises:
+        ValueError: If `chunk_size` or `batch_tokens` is below 1.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        low_precision: bool = False,
+        chunk_size: int = CHUNK_SIZE,
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> None:
+        if chunk_size < 1 or batch_tokens < 1:
+            raise ValueError(
+                f"chunk_size and batch_tokens must be 1 or more; got {chunk_size} and "
+                f"{batch_tokens}"
+            )
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.chunk_size = chunk_size
+        self.batch_tokens = batch_tokens
+        self._copy = _low_precision_copy(model) if low_precision else None
+        self._backend = private_backend(tokenizer)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | os.PathLike[str],
+        *,
+        dtype: torch.dtype = torch.float32,
+        low_precision: bool = False,
+        chunk_size: int = CHUNK_SIZE,
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> SentimentPredictor:
+        """Load a model folder or a Hub repository, on the GPU where there is one.
+
+        Args:
+            model: The folder or the repository id.
+            dtype: In which to compute.
+            low_precision: See the class, as for the other options.
+            chunk_size: See there.
+            batch_tokens: See there.
+
+        Returns:
+            The predictor.
+
+        Raises:
+            ModelError: As `load_model`. It is an `OSError`.
+            ValueError: As the class.
+        """
+        return cls(
+            *load_model(model, dtype),
+            low_precision=low_precision,
+            chunk_size=chunk_size,
+            batch_tokens=batch_tokens,
+        )
+
+    def predict(self, texts: Iterable[str]) -> list[Prediction]:
+        """Classify texts.
+
+        Args:
+            texts: A list, a generator, a column of pandas, polars or datasets.
+
+        Returns:
+            One prediction a text, in order.
+
+        Raises:
+            TypeError: If one of them is no string (`None`, a number), or `texts` is one itself.
+        """
+        return list(self.stream(texts))
+
+    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Probabilities of each text.
+
+        They are what the pipeline calls scores: a softmax over the labels, a sigmoid each for
+        several labels at once or for one, the plain outputs for a regression.
+
+        Args:
+            texts: See `predict`.
+
+        Returns:
+            `(texts, num_labels)` float32, by label id.
+
+        Raises:
+            TypeError: See `predict`.
+        """
+        rows = list(self._stream_proba(texts))
+        return np.stack(rows) if rows else self.predict_proba_ids([])
+
+    def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        """Classify texts as they come, `chunk_size` at a time: memory does not grow.
+
+        Args:
+            texts: See `predict`.
+
+        Yields:
+            One prediction a text, in order.
+
+        Raises:
+            TypeError: See `predict`.
+        """
+        names = cast("dict[int, str]", self.model.config.id2label)
+        for probabilities in self._stream_proba(texts):
+            best = int(probabilities.argmax())
+            yield Prediction(names[best], float(probabilities[best]), probabilities)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, however long: what `tokenizer(texts)` gives, on all cores.
+
+        Less the offsets and masks that it makes besides, which take a third of its time.
+        """
+        return [encoding.ids for encoding in self._backend.encode_batch_fast(list(texts))]
+
+    def predict_proba_ids(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """As `predict_proba`, of texts that are tokenised already.
+
+        Args:
+            token_ids: Ids of each text, as `encode` gives them.
+
+        Returns:
+            `(texts, num_labels)` float32.
+        """
+        results = self._probabilities(self._copy or self.model, token_ids)
+        if self._copy is not None and len(results):
+            lower, upper = np.sort(results, axis=1)[:, -2:].T
+            close = np.flatnonzero(upper - lower < _CONFIDENCE_MARGIN).tolist()
+            again = [token_ids[index] for index in close]
+            results[close] = self._probabilities(self.model, again)
+        return results
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Classify a batch of columns, for `datasets.map(batched=True)` or Ray's `map_batches`.
+
+        Args:
+            batch: Column -> values. The text is in the first of `text`, `content` and `review`
+                that is there, behind a `title` if there is one, as in `load_reviews`.
+
+        Returns:
+            The batch with two more columns: `predicted_label` (str) and `predicted_score` (float).
+
+        Raises:
+            ReviewError: If there is no column of text, or a text is missing.
+        """
+        text, title = text_columns(list(batch), "batch")
+        columns = [name for name in (title, text) if name]
+        rows = zip(*(batch[name] for name in columns), strict=True)
+        texts = [
+            joined(dict(zip(columns, row, strict=True)), text, title, f"batch:{number}")
+            for number, row in enumerate(rows, 1)
+        ]
+        answers = self.predict(texts)
+        return {
+            **batch,
+            "predicted_label": [answer.label for answer in answers],
+            "predicted_score": [answer.score for answer in answers],
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_backend"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._backend = private_backend(self.tokenizer)
+
+    def _stream_proba(self, texts: Iterable[str]) -> Iterator[NDArray[np.float32]]:
+        if isinstance(texts, str):
+            raise TypeError("texts is a str: pass an iterable of texts, for example [text]")
+        remaining = _only_strings(texts)
+        while chunk := list(itertools.islice(remaining, self.chunk_size)):
+            yield from self.predict_proba_ids(self.encode(chunk))
+
+    @torch.inference_mode()
+    def _probabilities(
+        self, model: PreTrainedModel, token_ids: Sequence[Sequence[int]]
+    ) -> NDArray[np.float32]:
+        """Probabilities `(texts, num_labels)`, computed in batches of similar length."""
+        results = np.empty((len(token_ids), model.config.num_labels or 0), dtype=np.float32)
+        # A model may pad all reviews to one length itself.
+        length = getattr(model.config, "pad_to_length", None)
+        lengths = np.array([length or len(ids) for ids in token_ids], dtype=np.int64)
+        longest_first = np.argsort(-lengths, kind="stable").tolist()
+        for batch in _batches(longest_first, lengths.tolist(), self.batch_tokens):
+            ids, mask = _padded([token_ids[index] for index in batch], self.tokenizer)
+            logits = model(ids.to(model.device), mask.to(model.device)).logits
+            results[batch] = _activate(logits.float(), model.config).cpu().numpy()
+        return results
+
+
+def load_model(
+    model: str | os.PathLike[str], dtype: torch.dtype = torch.float32
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a classifier and its tokenizer, check that they belong together, and ask it a text.
+
+    Args:
+        model: A model folder or a Hub repository.
         dtype: In which to compute.
 
     Returns:
-        The model in evaluation mode and its tokenizer.
+        The model in evaluation mode, on the GPU where there is one, and its tokenizer.
 
     Raises:
-        OSError: If there is no such model, or its weights or tokenizer are missing or damaged.
+        ModelError: If there is no such model, a file is missing or damaged, weights, config and
+            tokenizer do not fit each other, or the answer is no number.
     """
-    path = Path(model)
-    # A mistyped path, which transformers would take for a repository and ask the Hub for.
-    mistyped = len(path.parts) != 2 or path.parent.is_dir()
-    if mistyped and not path.is_dir():
-        raise FileNotFoundError(f"{model}: no such model folder")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    _refuse_mistyped_path(model)
     try:
         loaded, report = AutoModelForSequenceClassification.from_pretrained(
             model, dtype=dtype, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(model)
-    except (OSError, SafetensorError) as error:
-        reason = str(error).split("\n")[0]
-        raise OSError(f"{model}: cannot load this model ({reason})") from error
-    if report["missing_keys"]:  # transformers would go on with random numbers in their place
-        missing = ", ".join(sorted(report["missing_keys"]))
-        raise OSError(f"{model}: no trained classifier, its weights lack {missing}")
-    return loaded.to(device).eval(), tokenizer
-
-
-def low_precision_copy(model: PreTrainedModel) -> PreTrainedModel | None:
-    """A copy of the model that computes faster and less exactly, for `predict`.
-
-    Args:
-        model: The model; float32.
-
-    Returns:
-        The copy in bf16, or `None` where the machine does not compute in bf16 or where a number
-        counts rather than a label (a regression, several labels at once, only one label).
-    """
-    config = model.config
-    numbers_count = config.problem_type in ("regression", "multi_label_classification")
-    if numbers_count or config.num_labels == 1 or not computes_in_bf16(model.device):
-        return None
-    draft = copy.deepcopy(model)
-    draft.bfloat16()
-    return draft
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise ModelError(f"{model}: does not load: {' '.join(str(error).split())}") from error
+    # transformers fills such gaps with random numbers and only warns.
+    for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        if found := report.get(kind):
+            raise ModelError(
+                f"{model}: weights and config do not fit each other: {kind.replace('_', ' ')}, "
+                f"for example {min(map(str, found))}"
+            )
+    if len(tokenizer) > loaded.config.vocab_size:
+        raise ModelError(
+            f"{model}: the tokenizer has {len(tokenizer)} words and the model only "
+            f"{loaded.config.vocab_size}: they are of different runs"
+        )
+    loaded = loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    (answer,) = SentimentPredictor(loaded, tokenizer).predict([_TRIAL])
+    if not math.isfinite(answer.score):
+        raise ModelError(f"{model}: the model answers {answer.score}: its weights are damaged")
+    return loaded, tokenizer
 
 
 def computes_in_bf16(device: torch.device) -> bool:
@@ -108,108 +320,42 @@ def computes_in_bf16(device: torch.device) -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def predict(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Iterable[str],
-    *,
-    draft: PreTrainedModel | None = None,
-    chunk_size: int = CHUNK_SIZE,
-    batch_tokens: int = BATCH_TOKENS,
-) -> Iterator[Prediction]:
-    """Classify texts as `pipeline("text-classification")` would, but in fast batches.
-
-    Texts are taken `chunk_size` at a time, so memory does not grow with their number. A long
-    text is read whole: an LSTM has no longest input.
-
-    Args:
-        model: A sequence classifier in evaluation mode.
-        tokenizer: Its tokenizer.
-        texts: Any number of texts.
-        draft: What `low_precision_copy(model)` made: it is asked first, and `model` where the best two
-            labels are close. The labels are those of `model`; the probabilities are the draft's
-            (in bf16 within 0.005 of the model's) where they are not close.
-        chunk_size: Texts sorted by length together.
-        batch_tokens: Tokens in a batch, padding included. A longer text is a batch of its own.
-
-    Yields:
-        One prediction a text, in the order of `texts`.
-    """
-    names = cast("dict[int, str]", model.config.id2label)
-    for probabilities in predict_proba(
-        model, tokenizer, texts, draft=draft, chunk_size=chunk_size, batch_tokens=batch_tokens
-    ):
-        best = int(probabilities.argmax())
-        yield Prediction(names[best], float(probabilities[best]), probabilities)
+# --- loading -------------------------------------------------------------------------------------
 
 
-def predict_proba(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Iterable[str],
-    *,
-    draft: PreTrainedModel | None = None,
-    chunk_size: int = CHUNK_SIZE,
-    batch_tokens: int = BATCH_TOKENS,
-) -> Iterator[np.ndarray]:
-    """Yield each text's probabilities, `(num_labels,)` float32; see `predict`.
-
-    The numbers are what the pipeline calls scores: a softmax over the labels, a sigmoid each for
-    several labels at once or for one, the plain outputs for a regression.
-    """
-    if isinstance(texts, str):
-        raise TypeError("texts is a str: pass an iterable of texts, for example [text]")
-    if chunk_size < 1 or batch_tokens < 1:
-        raise ValueError(
-            f"chunk_size and batch_tokens must be 1 or more; got {chunk_size} and {batch_tokens}"
-        )
-    remaining = iter(texts)
-    while chunk := list(itertools.islice(remaining, chunk_size)):
-        token_ids = _token_ids(tokenizer, chunk)
-        results = _probabilities(draft or model, tokenizer, token_ids, batch_tokens)
-        if draft is not None:
-            lower, upper = np.sort(results, axis=1)[:, -2:].T
-            close = np.flatnonzero(upper - lower < _CONFIDENCE_MARGIN)
-            again = [token_ids[index] for index in close]
-            results[close] = _probabilities(model, tokenizer, again, batch_tokens)
-        yield from results
+def _refuse_mistyped_path(model: str | os.PathLike[str]) -> None:
+    """Raise for what transformers would take for a repository and ask the Hub for."""
+    path = Path(model)
+    if not path.is_dir() and (len(path.parts) != 2 or path.parent.is_dir()):
+        raise ModelError(f"{model}: no such model folder")
 
 
-def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-    """The ids of each text, however long: what `tokenizer(texts)` gives, on all cores.
-
-    Less the offsets and masks that it makes besides, which take a third of its time.
-    """
-    backend = tokenizer.backend_tokenizer
-    # What a call of the tokenizer would set, and one before this may have set otherwise.
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = tokenizer.split_special_tokens
-    return [encoding.ids for encoding in backend.encode_batch_fast(texts)]
+def _low_precision_copy(model: PreTrainedModel) -> PreTrainedModel | None:
+    """The model in bf16, or `None` where that is no faster, or a number counts and not a label."""
+    config = model.config
+    numbers_count = config.problem_type in ("regression", "multi_label_classification")
+    if numbers_count or config.num_labels == 1 or not computes_in_bf16(model.device):
+        return None
+    low = copy.deepcopy(model)
+    low.bfloat16()
+    return low
 
 
-@torch.inference_mode()
-def _probabilities(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    token_ids: list[list[int]],
-    batch_tokens: int,
-) -> np.ndarray:
-    """Probabilities `(texts, num_labels)` float32, computed in batches of similar length."""
-    results = np.empty((len(token_ids), model.config.num_labels or 0), dtype=np.float32)
-    # A model may pad all reviews to one length itself.
-    length = getattr(model.config, "pad_to_length", None)
-    lengths = np.array([length or len(ids) for ids in token_ids])
-    longest_first = np.argsort(-lengths, kind="stable").tolist()
-    for batch in _batches(longest_first, lengths.tolist(), batch_tokens):
-        ids, mask = _padded([token_ids[index] for index in batch], tokenizer)
-        logits = model(ids.to(model.device), mask.to(model.device)).logits
-        results[batch] = _activate(logits.float(), model.config).cpu().numpy()
-    return results
+# --- texts to batches ----------------------------------------------------------------------------
+
+
+def _only_strings(texts: Iterable[Any]) -> Iterator[str]:
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"texts[{number}] is {type(text).__name__}, not str: leave it out, or put a text "
+                "in its place (an empty one is allowed)"
+            )
+        yield text
 
 
 def _padded(
-    token_ids: list[list[int]], tokenizer: PreTrainedTokenizerBase
+    token_ids: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and mask, `(batch, sequence)` int64: `tokenizer.pad`, which takes five times as long."""
     shape = (len(token_ids), max(map(len, token_ids)))

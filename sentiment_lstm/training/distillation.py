@@ -1,5 +1,6 @@
-"""What a teacher says of texts: a probability each, found again by the content of the text.
+"""Distillation: soft labels of a teacher, halves of texts, and how a student learns from both.
 
+A soft label is found again by the content of its text.
 No text is kept, so that the file may be shared where the reviews may not (Hinton et al. 2015,
 "Distilling the Knowledge in a Neural Network").
 """
@@ -10,9 +11,15 @@ import os
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
+import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets.fingerprint import Hasher
+
+from ..data.sources import file_digest
 
 
 class SoftLabelError(ValueError):
@@ -95,3 +102,84 @@ def read_soft_labels(path: str | os.PathLike[str]) -> dict[int, float]:
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise SoftLabelError(f"{os.fspath(path)}: probabilities must be from 0 to 1")
     return dict(zip(table["key"].to_pylist(), probabilities.tolist(), strict=True))
+
+
+def halves_dataset(dataset: datasets.Dataset) -> datasets.Dataset:
+    """Both halves of each text that is long enough, without labels.
+
+    Args:
+        dataset: A column `text`; others are left out.
+
+    Returns:
+        The one column `text`.
+    """
+
+    def cut(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return {"text": [half for text in batch["text"] for half in halves_of(text)]}
+
+    return dataset.map(
+        cut,
+        batched=True,
+        remove_columns=dataset.column_names,
+        features=datasets.Features({"text": datasets.Value("string")}),
+        new_fingerprint=Hasher.hash([dataset._fingerprint, "both halves"]),
+        desc="halves",
+    )
+
+
+class SoftLabels:
+    """The teacher's probabilities, mixed with the labels, in the place of the labels.
+
+    Args:
+        path: What `write_soft_labels` wrote.
+        weight: What the teacher counts against the label, from 0 to 1; where there is no label,
+            the teacher's word counts alone.
+
+    Raises:
+        SoftLabelError: See `read_soft_labels`.
+    """
+
+    def __init__(self, path: str, weight: float) -> None:
+        self.path = path
+        self.weight = weight
+        self.teacher = read_soft_labels(path)
+
+    def apply(self, dataset: datasets.Dataset) -> datasets.Dataset:
+        """Give every text its soft label.
+
+        Args:
+            dataset: A column `text` and, of labelled reviews, `label`.
+
+        Returns:
+            `text` and `label`, two probabilities that sum to one.
+
+        Raises:
+            SoftLabelError: If the teacher has not read one of the texts.
+        """
+
+        def soften(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+            positive = np.array([self._probability(text) for text in batch["text"]])
+            if "label" in batch:
+                labels = np.array(batch["label"])
+                positive = self.weight * positive + (1 - self.weight) * labels
+            return {"label": np.stack([1 - positive, positive], axis=1).tolist()}
+
+        text, soft = datasets.Value("string"), datasets.List(datasets.Value("float32"))
+        return dataset.map(
+            soften,
+            batched=True,
+            features=datasets.Features({"text": text, "label": soft}),
+            new_fingerprint=Hasher.hash(
+                [dataset._fingerprint, file_digest(self.path), self.weight]
+            ),
+            desc="soft labels",
+        )
+
+    def _probability(self, text: str) -> float:
+        try:
+            return self.teacher[text_key(text)]
+        except KeyError:
+            raise SoftLabelError(
+                f"{self.path}: lacks texts of the recipe, the first of them {text[:60]!r}; let "
+                "the teacher read the same sources"
+            ) from None

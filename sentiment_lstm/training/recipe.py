@@ -1,30 +1,40 @@
-"""Recipes: everything that determines a training run, read from YAML and the command line.
+"""Recipes: everything that determines a training run, as a value.
 
-A recipe is a YAML file of flat fields (see `scripts/recipes/`), any of which the command line may
-override. The fields are those of `ReviewArguments`, `TokenizerArguments`, `SentimentLSTMConfig` and
-transformers' `TrainingArguments`.
+A recipe is a YAML file of flat fields (see `scripts/recipes/`), any of which may be overridden. The
+fields are those of `ReviewArguments`, `TokenizerArguments`, `SentimentLSTMConfig` and transformers'
+`TrainingArguments`.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import difflib
-import itertools
-import json
+import functools
+import logging
 import os
+import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 import yaml
-from transformers import HfArgumentParser, TrainingArguments
+from transformers import TrainingArguments
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
 from ..inference.predictor import computes_in_bf16
+
+logger = logging.getLogger(__name__)
+
+# Fields of version 0.1 -> what they are called now.
+RENAMED_FIELDS = {
+    "average_decay": "ema_decay",
+    "halves": "augment_halves",
+    "word_pieces": "max_word_pieces",
+}
 
 
 class RecipeError(ValueError):
@@ -201,32 +211,71 @@ class RecipeTrainingArguments(TrainingArguments):
                 )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Recipe:
-    """Everything that determines a training run.
+    """Everything that determines a training run; a value, which nobody changes.
 
     Args:
-        fields: What the recipe says, as flat YAML fields; the rest are defaults.
+        fields: What the recipe says, as flat fields; the rest are defaults.
         reviews: Which reviews.
         tokenizer: How text becomes ids.
         model: The architecture: fields of `SentimentLSTMConfig`.
         training: transformers' `TrainingArguments`.
     """
 
-    fields: dict[str, Any]
+    fields: Mapping[str, Any]
     reviews: ReviewArguments
     tokenizer: TokenizerArguments
     model: Any
     training: RecipeTrainingArguments
 
+    def replace(self, **fields: Any) -> Recipe:
+        """The recipe with other fields.
 
-def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
+        Args:
+            **fields: As in `read_recipe`.
+
+        Returns:
+            A new recipe.
+
+        Raises:
+            RecipeError: If a field is unknown, or its value does not fit.
+        """
+        return _recipe({**self.fields, **_read_fields(fields, "recipe")}, "recipe")
+
+    def check_task(self, task: Literal["classification", "pretraining"]) -> None:
+        """Refuse fields that mean nothing to a task, before anything is written.
+
+        Args:
+            task: What the recipe is for.
+
+        Raises:
+            RecipeError: If a field would be ignored; the message names it.
+        """
+        if task == "pretraining":
+            for name in _OF_CLASSIFIERS:
+                if self.fields.get(name):
+                    raise RecipeError(f"`{name}` means nothing to pretraining: leave it out")
+        elif self.reviews.soft_labels is None:
+            if self.reviews.unlabelled:
+                raise RecipeError("`unlabelled` texts need `soft_labels` to learn from")
+            if self.fields.get("soft_label_weight") is not None:
+                raise RecipeError("`soft_label_weight` means nothing without `soft_labels`")
+            if self.reviews.augment_halves:
+                raise RecipeError(
+                    "`augment_halves` needs `soft_labels`: half a review has no label of its own"
+                )
+
+
+def read_recipe(
+    path: str | os.PathLike[str], overrides: Mapping[str, Any] = MappingProxyType({})
+) -> Recipe:
     """Read a recipe.
 
     Args:
         path: A YAML file of flat fields. `null` stands for nothing: no limit, no reviews.
-        overrides: Command-line arguments (`["--learning_rate", "0.001"]`) that take precedence;
-            `null` unsets a field here too (`["--test", "null"]`).
+        overrides: Field -> value that takes precedence. Text is read by the field's type, so
+            that `"0.001"`, `"true"` and `"null"` are what they say.
 
     Returns:
         The recipe, ready for `train`.
@@ -241,116 +290,201 @@ def read_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         raise RecipeError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping, `field: value` on each line")
-    fields = _explicit_fields(as_arguments(content), str(path))
-    fields |= _explicit_fields(overrides, "command line")
-    _check_sources(fields, str(path))
+    fields = _read_fields(content, str(path))
+    fields |= _read_fields(overrides, f"override of {path}")
     fields.setdefault("output_dir", f"runs/{Path(path).stem}")
+    return _recipe(fields, str(path))
+
+
+def dump_recipe(fields: Mapping[str, Any]) -> str:
+    """Write the fields of a recipe as YAML, in their order."""
+    return yaml.safe_dump(dict(fields), sort_keys=False, allow_unicode=True)
+
+
+def rename_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a recipe under the names of now, where version 0.1 had others."""
+    return {RENAMED_FIELDS.get(name, name): value for name, value in fields.items()}
+
+
+# --- checks --------------------------------------------------------------------------------------
+
+# Fields that mean nothing to a language model.
+_OF_CLASSIFIERS = (
+    "soft_labels",
+    "augment_halves",
+    "test",
+    "adversarial_epsilon",
+    "label_smoothing_factor",
+)
+
+_KINDS: tuple[Any, ...] = (
+    ReviewArguments,
+    TokenizerArguments,
+    ModelArguments,
+    RecipeTrainingArguments,
+)
+
+
+def _recipe(fields: dict[str, Any], where: str) -> Recipe:
+    """Make a recipe of checked fields, if they fit each other."""
+    _check_reviews(fields, where)
+    hints = _type_hints()
     try:
-        parts = _RecipeParser().parse_dict(fields)
+        parts = [
+            kind(
+                **{
+                    # A whole number stays one in the fields, so that recipe.yaml says 6, not 6.0.
+                    item.name: _as_float(fields[item.name], hints[item.name])
+                    for item in dataclasses.fields(kind)
+                    if item.name in fields
+                }
+            )
+            for kind in _KINDS
+        ]
         SentimentLSTMConfig(**dataclasses.asdict(parts[2]))  # wrong fields show now, not later
     except (TypeError, ValueError) as error:
-        raise RecipeError(f"{path}: {error}") from error
-    return Recipe(fields, *parts)
+        raise RecipeError(f"{where}: {error}") from error
+    return Recipe(MappingProxyType(fields), *parts)
 
 
-class _RecipeParser(HfArgumentParser):
-    """A parser whose errors are exceptions and which does not guess at shortened names."""
-
-    def __init__(self) -> None:
-        kinds: list[Any] = [
-            ReviewArguments,
-            TokenizerArguments,
-            ModelArguments,
-            RecipeTrainingArguments,
-        ]
-        self.field_types = {
-            name: hint for kind in kinds for name, hint in typing.get_type_hints(kind).items()
-        }
-        super().__init__(kinds, allow_abbrev=False, add_help=False)
-
-    def error(self, message: str) -> NoReturn:
-        raise RecipeError(message)
-
-
-def _explicit_fields(arguments: Sequence[str], where: str) -> dict[str, Any]:
-    """The fields that command-line arguments set, with values of their types, and no defaults."""
-    parser = _RecipeParser()
-    for action in parser._actions:
-        action.default = argparse.SUPPRESS
-    try:
-        unset, arguments = _without_nulls(arguments, parser)
-        namespace, unknown = parser.parse_known_args(arguments)
-        for name in unknown:
-            known = [option for action in parser._actions for option in action.option_strings]
-            similar = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {similar[0]}?" if similar else ""
-            raise RecipeError(f"no field {name}{hint}")
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from None
-    return vars(namespace) | unset
-
-
-def _without_nulls(
-    arguments: Sequence[str], parser: _RecipeParser
-) -> tuple[dict[str, Any], list[str]]:
-    """Take `--field null` out: what it sets, and the other arguments.
-
-    Raises:
-        RecipeError: If a field cannot be nothing.
-    """
-    unset: dict[str, Any] = {}
-    others: list[str] = []
-    pairs = iter(itertools.pairwise([*arguments, ""]))
-    for argument, following in pairs:
-        action = parser._option_string_actions.get(argument)
-        if action is None or following != "null":
-            others.append(argument)
-            continue
-        field_type = parser.field_types[action.dest]
-        if typing.get_origin(field_type) is list:
-            unset[action.dest] = []
-        elif type(None) in typing.get_args(field_type):
-            unset[action.dest] = None
-        else:
-            raise RecipeError(f"{argument} cannot be null: leave it out for its default")
-        next(pairs)
-    return unset, others
-
-
-def as_arguments(fields: Mapping[str, Any]) -> list[str]:
-    """A YAML mapping as command-line arguments, so that both are read by the same rules.
-
-    Args:
-        fields: Field of a recipe -> its value; a list is several values, `None` is `null`.
-
-    Returns:
-        Arguments for `read_recipe`.
-    """
-    arguments: list[str] = []
-    for name, value in fields.items():
-        values = value if isinstance(value, list) else [value]
-        if value is False and name.endswith("_strategy"):
-            values = ["no"]  # which YAML reads as false
-        arguments.append(f"--{name}")
-        arguments += [v if isinstance(v, str) else json.dumps(v) for v in values or [None]]
-    return arguments
-
-
-def _check_sources(fields: Mapping[str, Any], path: str) -> None:
+def _check_reviews(fields: Mapping[str, Any], where: str) -> None:
     """Raise `RecipeError` if reviews are missing, or would count twice."""
     length = fields.get("max_train_length")
     if length is not None and length < 1:
-        raise RecipeError(f"{path}: `max_train_length` must be 1 or more; got {length}")
+        raise RecipeError(f"{where}: `max_train_length` must be 1 or more; got {length}")
     weight = fields.get("soft_label_weight")
     if weight is not None and not 0 <= weight <= 1:
-        raise RecipeError(f"{path}: `soft_label_weight` must be from 0 to 1; got {weight}")
+        raise RecipeError(f"{where}: `soft_label_weight` must be from 0 to 1; got {weight}")
     if not fields.get("train") or not fields.get("validation"):
-        raise RecipeError(f"{path}: name the reviews: `train` and `validation` are needed")
+        raise RecipeError(f"{where}: name the reviews: `train` and `validation` are needed")
     for split in ("train", "validation", "test", "unlabelled"):
         sources = fields.get(split) or []
         for source in sources:
             if sources.count(source) > 1:
-                raise RecipeError(f"{path}: `{split}` names {source} more than once")
+                raise RecipeError(f"{where}: `{split}` names {source} more than once")
+
+
+# --- values --------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _type_hints() -> dict[str, Any]:
+    """Field -> its type, over all parts of a recipe."""
+    return {name: hint for kind in _KINDS for name, hint in typing.get_type_hints(kind).items()}
+
+
+@functools.cache
+def _choices() -> dict[str, Sequence[str]]:
+    """Field -> the values that it may have, where these are few."""
+    return {
+        item.name: list(item.metadata["choices"])
+        for kind in _KINDS
+        for item in dataclasses.fields(kind)
+        if "choices" in item.metadata
+    }
+
+
+def _read_fields(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Values of the types that the fields have.
+
+    Raises:
+        RecipeError: If a field is unknown, or a value is of another type.
+    """
+    hints = _type_hints()
+    fields: dict[str, Any] = {}
+    for name, value in content.items():
+        if name in RENAMED_FIELDS:
+            logger.warning("%s: `%s` is called `%s` now", where, name, RENAMED_FIELDS[name])
+            name = RENAMED_FIELDS[name]
+        if name not in hints:
+            similar = difflib.get_close_matches(str(name), hints, 1)
+            hint = f"; did you mean `{similar[0]}`?" if similar else ""
+            raise RecipeError(f"{where}: no field `{name}`{hint}")
+        try:
+            fields[name] = _read_value(name, value, hints[name])
+        except ValueError as error:
+            raise RecipeError(f"{where}: `{name}` {error}; got {value!r}") from None
+    return fields
+
+
+def _read_value(name: str, value: Any, hint: Any) -> Any:
+    """A value of a field's type, from YAML or from text.
+
+    Raises:
+        ValueError: If it is none; the message says what it must be.
+    """
+    kinds = _kinds_of(hint)
+    if value is None or value == "null":
+        return _read_null(hint)
+    if value is False and name.endswith("_strategy"):
+        value = "no"  # which YAML reads as false
+    names = _choices().get(name)
+    if names is not None and value not in names:
+        raise ValueError(f"must be one of {', '.join(names)}")
+    if typing.get_origin(hint) is list and not isinstance(value, (list, tuple)):
+        value = [value]
+    if isinstance(value, (list, tuple)):
+        if not any(typing.get_origin(kind) is list for kind in kinds):
+            raise ValueError("takes one value, not several")
+        return [str(item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)  # TrainingArguments say what is wrong with it
+    if str in kinds:
+        return value if isinstance(value, bool) and bool in kinds else str(value)
+    return next((_READERS[kind] for kind in kinds if kind in _READERS), str)(value)
+
+
+def _read_null(hint: Any) -> Any:
+    if type(None) in _kinds_of(hint):
+        return None
+    if typing.get_origin(hint) is list:
+        return []
+    raise ValueError("cannot be null: leave it out for its default")
+
+
+def _read_bool(value: Any) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    try:
+        return known[str(value).lower()]
+    except KeyError:
+        raise ValueError("must be true or false") from None
+
+
+def _read_int(value: Any) -> int:
+    if isinstance(value, (bool, float)):
+        raise ValueError("must be a whole number")
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ValueError("must be a whole number") from None
+
+
+def _read_number(value: Any) -> int | float:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    if isinstance(value, (int, float)):
+        return value
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        pass
+    try:
+        return float(value)  # YAML takes 1e-3 for text
+    except (TypeError, ValueError):
+        raise ValueError("must be a number") from None
+
+
+_READERS: dict[Any, Any] = {bool: _read_bool, int: _read_int, float: _read_number}
+
+
+def _kinds_of(hint: Any) -> tuple[Any, ...]:
+    """The types that a field may have."""
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return typing.get_args(hint) if is_union else (hint,)
+
+
+def _as_float(value: Any, hint: Any) -> Any:
+    return float(value) if float in _kinds_of(hint) and isinstance(value, int) else value
 
 
 def _computes_in_bf16(use_cpu: bool) -> bool:

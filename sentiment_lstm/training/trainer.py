@@ -1,26 +1,115 @@
-"""A `Trainer` for reviews: batches of similar length, exact resuming, time over interruptions."""
+"""A `Trainer` for reviews: batches of similar length, exact resuming, an average of the weights."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import itertools
+import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import Trainer, TrainerCallback, TrainerState
+from transformers import (
+    DataCollatorWithPadding,
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+    set_seed,
+)
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_pt_utils import LengthGroupedSampler as TransformersSampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from .recipe import RecipeTrainingArguments
+from ..configuration_sentiment_lstm import SentimentLSTMConfig
+from ..evaluation.metrics import compute_metrics
+from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
+from .pretraining import SentimentLSTMForPreTraining
+from .recipe import Recipe, RecipeError, RecipeTrainingArguments
+
+logger = logging.getLogger(__name__)
+
+ModelClass = type[SentimentLSTMForSequenceClassification] | type[SentimentLSTMForPreTraining]
 
 EMA_FILE = "ema.safetensors"
+
+
+def make_trainer(
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerFast,
+    train_tokens: datasets.Dataset,
+    validation_tokens: datasets.Dataset,
+    model_class: ModelClass = SentimentLSTMForSequenceClassification,
+    model_fields: Callable[[Any], dict[str, Any]] | None = None,
+) -> SentimentTrainer:
+    """Make the trainer of a recipe.
+
+    Args:
+        recipe: Architecture and training arguments.
+        tokenizer: What the reviews were tokenized with.
+        train_tokens: Columns `input_ids`, `length` and, for a classifier, `labels`.
+        validation_tokens: The same.
+        model_class: What to train.
+        model_fields: For `Trainer.hyperparameter_search`: from a trial, or None, to the fields of
+            the architecture that differ from the recipe's. Each trial then has a model of its own.
+
+    Returns:
+        The trainer, with a new model.
+
+    Raises:
+        RecipeError: If the weights to start from do not fit.
+    """
+    arguments = copy.copy(recipe.training)  # the recipe stays as it is
+    steps_per_epoch = math.ceil(
+        len(train_tokens)
+        / arguments.train_batch_size
+        / arguments.gradient_accumulation_steps
+        / arguments.world_size
+    )
+    if arguments.eval_steps is not None and arguments.eval_steps >= 1:  # below: a share of all
+        # At least twice an epoch, where the recipe's rhythm is made for more reviews.
+        arguments.eval_steps = max(1, min(int(arguments.eval_steps), steps_per_epoch // 2))
+        arguments.save_steps = arguments.eval_steps
+    set_seed(arguments.seed)
+
+    def make_model(trial: Any = None) -> PreTrainedModel:
+        fields = dataclasses.asdict(recipe.model) | (model_fields(trial) if model_fields else {})
+        config = SentimentLSTMConfig(
+            vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **fields
+        )
+        model = model_class(config)
+        if arguments.init_from is not None:
+            start_from(arguments.init_from, model, tokenizer)
+        return model
+
+    patience = arguments.early_stopping_patience
+    trainer = SentimentTrainer(
+        model=None if model_fields else make_model(),
+        model_init=make_model if model_fields else None,
+        args=arguments,
+        train_dataset=train_tokens,
+        eval_dataset=validation_tokens.select(np.argsort(validation_tokens["length"])),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        processing_class=tokenizer,
+        compute_metrics=compute_metrics if "labels" in train_tokens.column_names else None,
+        callbacks=[
+            TrainingTimer(),
+            *([] if patience is None else [EarlyStoppingCallback(patience)]),
+        ],
+    )
+    trainer.add_callback(EMACallback(trainer))
+    return trainer
 
 
 class SentimentTrainer(Trainer):
@@ -33,7 +122,7 @@ class SentimentTrainer(Trainer):
     args: RecipeTrainingArguments
     sampler: LengthGroupedSampler | None = None
     # The averaged weights by name, from the first step on.
-    average: dict[str, torch.Tensor] | None = None
+    ema: dict[str, torch.Tensor] | None = None
 
     def compute_loss(
         self,
@@ -78,10 +167,10 @@ class SentimentTrainer(Trainer):
 
     def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
         """Evaluate as `Trainer` does, the average of the weights if there is one."""
-        if self.average is None:
+        if self.ema is None:
             return super().evaluate(*arguments, **options)
         weights = {name: value.clone() for name, value in self._weights().items()}
-        self._load(self.average)
+        self._load(self.ema)
         try:
             return super().evaluate(*arguments, **options)
         finally:
@@ -89,7 +178,7 @@ class SentimentTrainer(Trainer):
 
     def call_model_init(self, trial: Any = None) -> nn.Module:
         """Make the model of a trial, whose average is its own."""
-        self.average = None
+        self.ema = None
         return super().call_model_init(trial)
 
     def update_ema(self) -> None:
@@ -98,12 +187,12 @@ class SentimentTrainer(Trainer):
         if decay is None:
             return
         weights = self._weights()
-        if self.average is None:
-            self.average = {name: value.detach().clone() for name, value in weights.items()}
+        if self.ema is None:
+            self.ema = {name: value.detach().clone() for name, value in weights.items()}
         # The first steps are forgotten faster, or the random start would weigh on short runs.
         decay = min(decay, (1 + self.state.global_step) / (10 + self.state.global_step))
         for name, value in weights.items():
-            self.average[name].lerp_(value.detach(), 1 - decay)
+            self.ema[name].lerp_(value.detach(), 1 - decay)
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return dict(self.accelerator.unwrap_model(self.model).named_parameters())
@@ -115,23 +204,23 @@ class SentimentTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         # Before the rest, whose last file marks the checkpoint as whole.
-        if self.average is not None and self.args.should_save:
+        if self.ema is not None and self.args.should_save:
             folder = Path(self._get_output_dir(trial), f"checkpoint-{self.state.global_step}")
             folder.mkdir(parents=True, exist_ok=True)
-            save_file(self.average, folder / EMA_FILE)
+            save_file(self.ema, folder / EMA_FILE)
         super()._save_checkpoint(model, trial)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        self.average = self._read_average(resume_from_checkpoint)
+        self.ema = self._read_ema(resume_from_checkpoint)
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
-        average = self._read_average(self.state.best_model_checkpoint)
-        if average is not None:
-            self._load(average)
+        ema = self._read_ema(self.state.best_model_checkpoint)
+        if ema is not None:
+            self._load(ema)
 
-    def _read_average(self, checkpoint: str | None) -> dict[str, torch.Tensor] | None:
+    def _read_ema(self, checkpoint: str | None) -> dict[str, torch.Tensor] | None:
         if self.args.ema_decay is None or checkpoint is None:
             return None
         return load_file(Path(checkpoint, EMA_FILE), device=str(self.args.device))
@@ -178,6 +267,52 @@ class EMACallback(TrainerCallback):
     def on_step_end(self, *_: Any, **__: Any) -> None:
         """Count the step into the average of the weights."""
         self.trainer.update_ema()
+
+
+_EMBEDDINGS = "embeddings.weight"
+
+
+@torch.no_grad()
+def start_from(folder: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Copy what a model folder has learned, each word's vector to the same word.
+
+    Args:
+        folder: The model folder.
+        model: What to start; it keeps what the folder does not have.
+        tokenizer: The words of `model`.
+
+    Raises:
+        RecipeError: If it is no model folder, or a weight has another shape.
+    """
+    try:
+        weights = load_file(Path(folder, "model.safetensors"))
+        words = PreTrainedTokenizerFast.from_pretrained(folder).get_vocab()
+    except (OSError, SafetensorError, ValueError) as error:
+        raise RecipeError(f"init_from: {folder} is no model folder ({error})") from error
+    theirs = {name.removeprefix("model."): weight for name, weight in weights.items()}
+    ours = {name.removeprefix("model."): weight for name, weight in model.named_parameters()}
+    shared = [name for name in ours if name in theirs]
+    for name in shared:
+        shapes = [tuple(weights[name].shape) for weights in (ours, theirs)]
+        same = shapes[0][1:] == shapes[1][1:] if name == _EMBEDDINGS else shapes[0] == shapes[1]
+        if not same:
+            raise RecipeError(
+                f"init_from: {name} is {shapes[1]} in {folder} and {shapes[0]} in the recipe"
+            )
+        if name != _EMBEDDINGS:
+            ours[name].copy_(theirs[name])
+    known = [(index, words[word]) for word, index in tokenizer.get_vocab().items() if word in words]
+    if _EMBEDDINGS in shared:
+        to, of = torch.tensor(known).T
+        ours[_EMBEDDINGS][to] = theirs[_EMBEDDINGS][of].to(ours[_EMBEDDINGS])
+    logger.warning(
+        "starts from %s: %d of %d words, %d of %d weights",
+        folder,
+        len(known),
+        len(tokenizer),
+        len(shared),
+        len(ours),
+    )
 
 
 def _worst(

@@ -12,6 +12,7 @@ those of the architecture and of training; reviews and tokenizer are the same in
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import os
@@ -23,8 +24,10 @@ import yaml
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
-from .recipe import ModelArguments, Recipe, RecipeError, RecipeTrainingArguments
-from .run import make_tokens, make_trainer
+from ..files import write_text
+from .preprocessing import make_tokens
+from .recipe import ModelArguments, Recipe, RecipeError, RecipeTrainingArguments, dump_recipe
+from .trainer import make_trainer
 
 if TYPE_CHECKING:
     import optuna
@@ -104,29 +107,32 @@ def tune(recipe: Recipe, trials: int, space: Space = DEFAULT_SPACE) -> Path:
     study = _study(folder, recipe, space)
     remaining = trials - len(_finished(study))
     if remaining > 0:
-        recipe.training.output_dir = str(folder)
-        _search(recipe, space, study, remaining)
+        _search(_for_trials(recipe, folder), space, study, remaining)
         study = _study(folder, recipe, space)
     best = study.best_trial
     logger.warning("best: trial %d, validation loss %.4f", best.number, best.value)
-    fields = recipe.fields | best.params | {"output_dir": f"{output_dir}-best"}
-    part = folder / (BEST_FILE + ".part")
-    part.write_text(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    return part.replace(folder / BEST_FILE)
+    fields = {**recipe.fields, **best.params, "output_dir": f"{output_dir}-best"}
+    return write_text(folder / BEST_FILE, dump_recipe(fields))
+
+
+def _for_trials(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe as a trial runs it: in the search's folder, validated by epochs, nothing kept."""
+    arguments = copy.copy(recipe.training)
+    arguments.output_dir = str(folder)
+    # Trainer gives a proposal the type of the value before it, and would round shares to 0.
+    arguments.warmup_steps = float(arguments.warmup_steps)
+    arguments.eval_delay = float(arguments.eval_delay)
+    # Epochs, since steps mean something else for each batch size.
+    arguments.eval_strategy = IntervalStrategy.EPOCH
+    arguments.save_strategy = SaveStrategy.NO
+    arguments.load_best_model_at_end = False
+    return dataclasses.replace(recipe, training=arguments)
 
 
 def _search(recipe: Recipe, space: Space, study: optuna.Study, trials: int) -> None:
     import optuna
 
     tokens = make_tokens(recipe)
-    arguments = recipe.training
-    # Epochs, since steps mean something else for each batch size.
-    # Trainer gives a proposal the type of the value before it, and would round shares to 0.
-    arguments.warmup_steps = float(arguments.warmup_steps)
-    arguments.eval_delay = float(arguments.eval_delay)
-    arguments.eval_strategy = IntervalStrategy.EPOCH
-    arguments.save_strategy = SaveStrategy.NO
-    arguments.load_best_model_at_end = False
     model_fields = _names(ModelArguments)
 
     def suggest(trial: optuna.Trial | None, of_model: bool) -> dict[str, Any]:
@@ -150,7 +156,7 @@ def _search(recipe: Recipe, space: Space, study: optuna.Study, trials: int) -> N
         storage=study._storage,
         load_if_exists=True,
         # Not the seed alone, with which a search that goes on would repeat its first proposals.
-        sampler=optuna.samplers.TPESampler(seed=arguments.seed + len(study.trials)),
+        sampler=optuna.samplers.TPESampler(seed=recipe.training.seed + len(study.trials)),
         pruner=optuna.pruners.MedianPruner(),
     )
 
@@ -165,7 +171,7 @@ def _study(folder: Path, recipe: Recipe, space: Space) -> optuna.Study:
         direction="minimize",
         load_if_exists=True,
     )
-    asked = {"recipe": recipe.fields, "space": dict(space)}
+    asked = {"recipe": dict(recipe.fields), "space": dict(space)}
     if study.user_attrs.get("asked", asked) != asked:
         raise RecipeError(
             f"{folder}: holds a search of another recipe or space; choose another output_dir, or "

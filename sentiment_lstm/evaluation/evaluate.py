@@ -1,0 +1,191 @@
+"""Predict reviews once, and derive from the predictions whatever is asked of them.
+
+Tokenising and predicting is what evaluation costs. [`Predictions`] keep what came of it, so that
+temperature, metrics, slices and comparisons need no second look at the texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import datasets
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_softmax
+
+from ..inference.predictor import SentimentPredictor
+from .metrics import SentimentMetrics, fit_temperature
+from .slices import has_negation, score_slices
+
+# The smallest float32 above zero that is no denormal: a probability of 0 has no logarithm.
+_SMALLEST = np.finfo(np.float32).tiny
+
+
+@dataclass(frozen=True, eq=False)  # arrays have no single answer to whether they are equal
+class Predictions:
+    """What a model says of labelled reviews.
+
+    Args:
+        probabilities: `(reviews, num_labels)` float32.
+        labels: The right label of each, `(reviews,)` int64.
+        lengths: Tokens of each review, `(reviews,)` int64; `None` if unknown.
+        negated: Whether each has a negation (see `has_negation`), `(reviews,)` bool; `None` if
+            unknown.
+    """
+
+    probabilities: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    lengths: NDArray[np.int64] | None = None
+    negated: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each review got its label, `(reviews,)`; a tie goes to the lower label."""
+        right: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
+        return right
+
+    def scaled(self, temperature: float) -> Predictions:
+        """What the model would say with its logits divided by a temperature (Guo et al. 2017).
+
+        Args:
+            temperature: Above 0; in units of the temperature that the predictions were made with.
+
+        Returns:
+            New predictions of the same reviews, with the same labels predicted.
+        """
+        logits = np.log(self.probabilities.clip(min=_SMALLEST).astype(np.float64))
+        scaled = np.exp(log_softmax(logits / temperature, axis=1))
+        return replace(self, probabilities=scaled.astype(np.float32))
+
+    @classmethod
+    def of_positive(cls, positive: ArrayLike, labels: ArrayLike) -> Predictions:
+        """Predictions of a model that only gives the probability of POSITIVE.
+
+        Args:
+            positive: `(reviews,)`, from 0 to 1.
+            labels: 0 or 1 for each.
+        """
+        positive = np.asarray(positive, dtype=np.float64)
+        both = np.stack([1 - positive, positive], axis=1).astype(np.float32)
+        return cls(both, np.asarray(labels, dtype=np.int64))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
+        """The predictions of several sets of reviews as one."""
+
+        def joined(name: str) -> Any:
+            values = [getattr(part, name) for part in parts]
+            return None if any(value is None for value in values) else np.concatenate(values)
+
+        return cls(joined("probabilities"), joined("labels"), joined("lengths"), joined("negated"))
+
+
+def evaluate(predictor: SentimentPredictor, reviews: datasets.Dataset) -> dict[str, Any]:
+    """Measure a model on labelled reviews, read whole, as `predict` and the pipeline read them.
+
+    Args:
+        predictor: The model.
+        reviews: Columns `text` and `label`.
+
+    Returns:
+        What `measure` gives.
+    """
+    return measure(predict_reviews(predictor, reviews))
+
+
+def predict_reviews(predictor: SentimentPredictor, reviews: datasets.Dataset) -> Predictions:
+    """Predict labelled reviews, each tokenised once.
+
+    Args:
+        predictor: The model.
+        reviews: Columns `text` and `label`.
+
+    Returns:
+        The predictions, in the order of the reviews.
+    """
+
+    def token_ids() -> Iterable[list[list[int]]]:
+        for batch in reviews.iter(batch_size=predictor.chunk_size):
+            yield predictor.encode(batch["text"])
+
+    return _collect(predictor, token_ids(), reviews)
+
+
+def predict_tokens(
+    predictor: SentimentPredictor, tokens: datasets.Dataset, reviews: datasets.Dataset
+) -> Predictions:
+    """As `predict_reviews`, of reviews that training has tokenised already.
+
+    Args:
+        predictor: The model.
+        tokens: `input_ids` of each review, whole.
+        reviews: The same reviews, as `text` and `label`.
+
+    Returns:
+        The predictions, in the order of the reviews.
+    """
+    chunks = (batch["input_ids"] for batch in tokens.iter(batch_size=predictor.chunk_size))
+    return _collect(predictor, chunks, reviews)
+
+
+def calibrate(predictions: Predictions) -> float:
+    """The temperature that makes predictions most likely; `predictions.scaled` applies it."""
+    return fit_temperature(predictions.probabilities, predictions.labels)
+
+
+def measure(predictions: Predictions) -> dict[str, Any]:
+    """The figures of predictions.
+
+    Args:
+        predictions: Of at least one review.
+
+    Returns:
+        Python numbers, ready for JSON: `reviews`, their number; the metrics of `SentimentMetrics`;
+        and, where lengths and negations are known, `slices`: where the model is right and where
+        it fails, as `score_slices` gives them.
+
+    Raises:
+        ValueError: If there are no reviews, or the probabilities are none.
+    """
+    found = {
+        "reviews": len(predictions),
+        **SentimentMetrics().compute(
+            predictions=predictions.probabilities, references=predictions.labels
+        ),
+    }
+    if predictions.lengths is not None and predictions.negated is not None:
+        found["slices"] = score_slices(
+            predictions.probabilities,
+            predictions.labels,
+            predictions.lengths,
+            predictions.negated,
+        )
+    return found
+
+
+def _collect(
+    predictor: SentimentPredictor,
+    chunks: Iterable[list[list[int]]],
+    reviews: datasets.Dataset,
+) -> Predictions:
+    probabilities: list[NDArray[np.float32]] = []
+    lengths: list[int] = []
+    for ids in chunks:
+        probabilities.append(predictor.predict_proba_ids(ids))
+        lengths += map(len, ids)
+    negated = [
+        has_negation(text)
+        for batch in reviews.select_columns("text").iter(batch_size=1000)
+        for text in batch["text"]
+    ]
+    return Predictions(
+        np.concatenate(probabilities),
+        np.array(reviews["label"][:], dtype=np.int64),
+        np.array(lengths, dtype=np.int64),
+        np.array(negated, dtype=bool),
+    )
