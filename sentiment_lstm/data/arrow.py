@@ -1,0 +1,163 @@
+"""Rows to memory-mapped Arrow files in the cache of `datasets`, one for each content."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import datasets
+from datasets.exceptions import DatasetGenerationError
+
+from .columns import Item, Review, UnknownLabelError
+from .readers import BrokenFileError
+from .sources import ReviewError
+
+logger = logging.getLogger(__name__)
+
+# Part of every cache key: raise it whenever the same bytes would be read into other reviews.
+_FORMAT_VERSION = 1
+
+
+@dataclass
+class Rows:
+    """The generator behind a dataset of reviews.
+
+    `datasets` hashes the generator to find its cache, and pickles it to do so. Only the key is
+    pickled: the same content under another name is the same dataset.
+
+    Attributes:
+        name: What messages call the source.
+        key: What the reviews depend on; see [`cache_key`].
+        cache_dir: Where the Arrow file is kept, or `None` for the cache of `datasets`.
+        read: Reads the reviews, and the errors of bad lines.
+        skip: Whether bad lines are counted and left out instead of raised.
+        limit: How many reviews to read, or `None` for all.
+    """
+
+    name: str
+    key: str
+    cache_dir: str | None
+    read: Callable[[], Iterator[Item]]
+    skip: bool = False
+    limit: int | None = None
+
+    def __getstate__(self) -> str:
+        return self.key
+
+    @property
+    def report(self) -> Path:
+        """Where the count of skipped lines is kept, so that later calls can warn as well."""
+        cache = self.cache_dir or datasets.config.HF_DATASETS_CACHE
+        return Path(cache, "sentiment_lstm_skipped", f"{self.key}.txt")
+
+    def __call__(self) -> Iterator[dict[str, Any]]:
+        """Generate the rows."""
+        kept, unknown = 0, 0
+        bad: list[str] = []  # the first message, and one empty string for each other line
+        for item in self._until_broken():
+            if isinstance(item, Review):
+                kept += 1
+                yield item._asdict()
+                if kept == self.limit:
+                    break
+            elif self.skip:
+                unknown += isinstance(item, UnknownLabelError)
+                bad.append(str(item) if not bad or isinstance(item, BrokenFileError) else "")
+            else:
+                raise item
+        if unknown > kept:
+            raise ReviewError(
+                f"{self.name}: {unknown} lines have unknown labels and only {kept} have known "
+                f"ones, so the labels seem to mean something else. The first: {bad[0]}"
+            )
+        if not kept:
+            reason = f" The first bad line: {bad[0]}" if bad else ""
+            raise ReviewError(f"{self.name}: there are no reviews in it.{reason}")
+        if bad:
+            # Before datasets puts the finished cache into place: a kill leaves both or neither.
+            self._write_report(kept, bad)
+
+    def _until_broken(self) -> Iterator[Item]:
+        try:
+            yield from self.read()
+        except BrokenFileError as error:
+            yield error
+
+    def _write_report(self, kept: int, bad: list[str]) -> None:
+        text = f"skipped {len(bad)} bad line{'s' * (len(bad) > 1)}, kept {kept} reviews. "
+        text += "The first: " + bad[0]
+        if len(bad) > 1 and bad[-1]:
+            text += " At the end: " + bad[-1]
+        self.report.parent.mkdir(parents=True, exist_ok=True)
+        self.report.write_text(text, encoding="utf-8", errors="replace")
+
+
+@dataclass
+class Texts:
+    """The generator behind a dataset of texts; see [`Rows`]."""
+
+    name: str
+    key: str
+    cache_dir: str | None
+    read: Callable[[], Iterator[str]]
+
+    def __getstate__(self) -> str:
+        return self.key
+
+    def __call__(self) -> Iterator[dict[str, str]]:
+        """Generate the rows."""
+        empty = True
+        for text in self.read():
+            empty = False
+            yield {"text": text}
+        if empty:
+            raise ReviewError(f"{self.name}: there are no texts in it.")
+
+
+def build(
+    rows: Rows | Texts, features: datasets.Features, split: str = "train"
+) -> datasets.Dataset:
+    """Write rows into the cache of `datasets`, or take them from there.
+
+    Args:
+        rows: What to write.
+        features: Its columns.
+        split: What to call the split.
+
+    Returns:
+        A memory-mapped dataset, with the key of the rows for a fingerprint.
+
+    Raises:
+        ReviewError: If the rows cannot be read.
+    """
+    try:
+        dataset = datasets.Dataset.from_generator(
+            rows,
+            features=features,
+            cache_dir=cast("str", rows.cache_dir),  # annotated as str, but None is the default
+            split=datasets.NamedSplit(split),
+        )
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, ReviewError):
+            raise error.__cause__ from None
+        raise
+    if isinstance(rows, Rows) and rows.report.exists():
+        logger.warning("%s: %s", rows.name, rows.report.read_text(encoding="utf-8"))
+    dataset._fingerprint = rows.key
+    return cast("datasets.Dataset", dataset)
+
+
+def cache_key(*parts: object) -> str:
+    """Hash what a dataset depends on.
+
+    Args:
+        parts: Anything whose `repr` says all of it.
+
+    Returns:
+        Hexadecimal digits; others with every version of the readers.
+    """
+    return hashlib.sha256(repr((_FORMAT_VERSION, *parts)).encode()).hexdigest()[:32]

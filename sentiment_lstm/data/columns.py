@@ -1,0 +1,353 @@
+"""Records to text and label: which columns hold them, and what their labels mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .readers import (
+    SKIP_HINT,
+    Record,
+    name_fields,
+    parquet_columns,
+    read_csv,
+    read_json_lines,
+    read_numbered_lines,
+    read_parquet,
+    shorten,
+    valid_text,
+)
+from .sources import ReviewError
+
+_TEXT_COLUMNS = ("text", "content", "review")
+_LABEL_COLUMNS = ("label", "sentiment")
+_TITLE_COLUMNS = ("title",)
+_LABEL_WORDS = {"negative": 0, "neg": 0, "positive": 1, "pos": 1}
+_LABEL_CODES = {"0": 0, "1": 1, **_LABEL_WORDS}
+_FASTTEXT_LABELS = {"__label__1": 0, "__label__2": 1}
+_ZHANG_HEADER = ("label", "title", "text")
+_ZHANG_CODES = {"1": 0, "2": 1}
+
+
+class Review(NamedTuple):
+    """A text and its label: 0 is negative, 1 is positive."""
+
+    text: str
+    label: int
+
+
+class UnknownLabelError(ReviewError):
+    """A well-formed line whose label is none of the known ones."""
+
+
+# Bad lines are passed on as values; see the readers.
+Item = Review | ReviewError
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns and label codes that the caller named; `None` is to be found out.
+
+    Attributes:
+        text: Column of the text.
+        label: Column of the label.
+        title: Column of the title; `""` leaves the title out.
+        coding: What labels mean, as [`label_coding`] gives it.
+    """
+
+    text: str | None = None
+    label: str | None = None
+    title: str | None = None
+    coding: tuple[tuple[str, int], ...] | None = None
+
+
+def read_reviews(file_format: str, path: Path, name: str, columns: Columns) -> Iterator[Item]:
+    """Read the labelled reviews of a file.
+
+    Args:
+        file_format: One of `sources.FORMATS`.
+        path: The file.
+        name: What messages call it.
+        columns: What is known of its columns; for fastText lines nothing.
+
+    Yields:
+        The reviews; for a bad line the error that says where and why.
+
+    Raises:
+        ReviewError: If the columns cannot be understood or the file is damaged.
+    """
+    yield from _READERS[file_format](path, name, columns)
+
+
+def reviews_of_records(
+    records: Iterable[Record],
+    columns: Columns,
+    class_names: Mapping[str, list[str] | None] | None = None,
+) -> Iterator[Item]:
+    """Turn records with named columns into reviews.
+
+    Args:
+        records: Their place is what errors name.
+        columns: What is known of their columns.
+        class_names: Column -> the names of its classes, or `None` where it holds none. Defaults
+            to the columns of the first record.
+
+    Yields:
+        The reviews; for a bad record the error.
+
+    Raises:
+        ReviewError: If a column is missing, or the meaning of its labels is not known.
+    """
+    layout = None
+    for where, record in records:
+        if isinstance(record, ReviewError):
+            yield record
+            continue
+        if layout is None:
+            layout = _layout(class_names or dict.fromkeys(record), where, columns)
+        yield layout.review(record, where)
+
+
+def label_coding(labels: Mapping[Any, int | str] | None) -> tuple[tuple[str, int], ...] | None:
+    """Check what the caller says that labels mean.
+
+    Args:
+        labels: Label -> 0, 1, `"NEGATIVE"` or `"POSITIVE"`, or `None`.
+
+    Returns:
+        The same in one form for each meaning, sorted; `None` for `None`.
+
+    Raises:
+        ReviewError: If one of them means something else, or there are none.
+    """
+    if labels is None:
+        return None
+    meanings = {_label_code(key): _LABEL_CODES.get(_label_code(to)) for key, to in labels.items()}
+    coding = {key: to for key, to in meanings.items() if to is not None}
+    if len(coding) < len(labels) or not coding:
+        raise ReviewError(
+            f"labels={dict(labels)!r}: every label must mean 0, 1, 'NEGATIVE' or 'POSITIVE', as in "
+            "{1: 0, 2: 0, 4: 1, 5: 1}."
+        )
+    return tuple(sorted(coding.items()))
+
+
+def text_columns(
+    names: Iterable[str], where: str, *, text: str | None = None, title: str | None = None
+) -> tuple[str, str | None]:
+    """Find the columns of text and title.
+
+    Args:
+        names: The columns that there are.
+        where: What an error names first: a file, a line or a batch.
+        text: Column of the text. Defaults to the first of `text`, `content`, `review`.
+        title: Column of the title. Defaults to `title` where there is one; `""` is none.
+
+    Returns:
+        The column of the text, and that of the title or `None`.
+
+    Raises:
+        ReviewError: If a column is not there.
+    """
+    names = list(names)
+    found = _find(names, text, _TEXT_COLUMNS, "text", where)
+    if title or (title is None and _TITLE_COLUMNS[0] in names):
+        return found, _find(names, title, _TITLE_COLUMNS, "title", where)
+    return found, None
+
+
+def joined(
+    record: Mapping[str, Any], text: str, title: str | None, where: str, *, hint: str = SKIP_HINT
+) -> str:
+    """Join the text of a record to its title: `title: text`, or the text where that is empty.
+
+    Args:
+        record: Column -> value.
+        text: Column of the text.
+        title: Column of the title, or `None`; see [`text_columns`].
+        where: What an error names first.
+        hint: What an error says to do.
+
+    Returns:
+        The text.
+
+    Raises:
+        ReviewError: If one of the two is no string.
+    """
+    parts: dict[str, Any] = {text: record.get(text)}
+    if title and record.get(title):
+        parts = {title: record[title], **parts}
+    for column, value in parts.items():
+        if not isinstance(value, str):
+            found = f"{shorten(value)} in" if column in record else "no"
+            raise ReviewError(f"{where}: {found} column {column!r}. {hint}")
+    return ": ".join(parts.values())
+
+
+def without_label(line: str) -> str:
+    """Take the fastText label from the front of a line, where there is one."""
+    mark, _, text = line.partition(" ")
+    return text if mark in _FASTTEXT_LABELS else line
+
+
+def _review(text: str, label: int, where: str) -> Item:
+    if not text or text.isspace():
+        return ReviewError(f"{where}: no text in the review. {SKIP_HINT}")
+    try:
+        return Review(valid_text(text, where), label)
+    except ReviewError as error:
+        return error
+
+
+# --- the layout of a source ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The columns and label codes of one source, found out."""
+
+    text: str
+    label: str
+    title: str | None
+    coding: Mapping[str, int]
+    meaning: str  # of the labels, for whoever meets another one
+    guessed: bool = True
+
+    def reviews(self, records: Iterable[Record]) -> Iterator[Item]:
+        for where, record in records:
+            yield record if isinstance(record, ReviewError) else self.review(record, where)
+
+    def review(self, record: Mapping[str, Any], where: str) -> Item:
+        try:
+            text = joined(record, self.text, self.title, where)
+        except ReviewError as error:
+            return error
+        label = record.get(self.label)
+        if label is None or label == "":
+            return ReviewError(f"{where}: no label in column {self.label!r}. {SKIP_HINT}")
+        code = self.coding.get(_label_code(label))
+        if code is None:
+            kind = UnknownLabelError if self.guessed else ReviewError
+            return kind(
+                f"{where}: unknown label {shorten(label)} in column {self.label!r}. {self.meaning}"
+            )
+        return _review(text, code, where)
+
+
+def _layout(class_names: Mapping[str, list[str] | None], where: str, columns: Columns) -> _Layout:
+    names = list(class_names)
+    label = _find(names, columns.label, _LABEL_COLUMNS, "label", where)
+    text, title = text_columns(names, where, text=columns.text, title=columns.title)
+    coding, meaning = _coding(class_names[label], where, columns)
+    return _Layout(text, label, title, coding, meaning, columns.coding is None)
+
+
+def _find(
+    names: list[str], given: str | None, candidates: tuple[str, ...], role: str, where: str
+) -> str:
+    found = next((name for name in ([given] if given else candidates) if name in names), None)
+    if found is None:
+        wanted = f"column {given!r}" if given else f"{role} column ({', '.join(candidates)})"
+        raise ReviewError(
+            f"{where}: no {wanted} among the columns {', '.join(names)}. Name the columns with "
+            "text_column, label_column and title_column."
+        )
+    return found
+
+
+def _label_code(label: object) -> str:
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    return str(label).strip().lower()
+
+
+def _coding(names: list[str] | None, where: str, columns: Columns) -> tuple[Mapping[str, int], str]:
+    """What the labels of a column mean, and what to tell whoever meets another one."""
+    if columns.coding is not None:
+        coding = dict(columns.coding)
+        meaning = f"Known are {', '.join(coding)}. {SKIP_HINT}"
+    else:
+        coding = _LABEL_CODES
+        meaning = (
+            "Known are 0 or NEGATIVE and 1 or POSITIVE; say what other labels mean with labels, "
+            'as in labels={1: 0, 5: 1}, or pass on_bad_line="skip" to leave such lines out.'
+        )
+    if names is None:
+        return coding, meaning
+    # The values of a ClassLabel are numbers, whose meaning is in the names.
+    words = coding if columns.coding is not None or names == ["0", "1"] else _LABEL_WORDS
+    by_number = {
+        str(i): words[_label_code(n)] for i, n in enumerate(names) if _label_code(n) in words
+    }
+    if not by_number or (columns.coding is None and len(by_number) < len(names)):
+        raise ReviewError(
+            f"{where}: the labels are named {shorten(names)}. Say which of them are negative and "
+            'positive with labels, as in labels={"bad": 0, "good": 1}.'
+        )
+    return by_number, meaning
+
+
+# --- one function for each format ----------------------------------------------------------------
+
+
+def _read_fasttext(path: Path, name: str, columns: Columns) -> Iterator[Item]:
+    del columns
+    for where, line in read_numbered_lines(path, name):
+        yield _fasttext_review(line, where)
+
+
+def _fasttext_review(line: str, where: str) -> Item:
+    mark, _, text = line.partition(" ")
+    label = _FASTTEXT_LABELS.get(mark)
+    expected = "A line is `__label__1 TEXT` (negative) or `__label__2 TEXT` (positive)."
+    if label is None:
+        if mark.startswith("__label__"):
+            return UnknownLabelError(f"{where}: unknown label {mark!r}. {expected} {SKIP_HINT}")
+        return ReviewError(f"{where}: no label, but {shorten(line)}. {expected} {SKIP_HINT}")
+    if text.startswith("__label__"):
+        return ReviewError(f"{where}: more than one label. {expected} {SKIP_HINT}")
+    return _review(text, label, where)
+
+
+def _read_csv(path: Path, name: str, columns: Columns) -> Iterator[Item]:
+    """The reviews of a csv file with a header, or of three columns as of Zhang et al. (2015)."""
+    rows = read_csv(path, name)
+    where, header = next(rows, (name, []))
+    if isinstance(header, ReviewError) or not header:
+        return  # an empty file; a bad first row has been raised
+    if len(header) == 3 and header[0].strip() in _ZHANG_CODES and columns == Columns():
+        layout = _Layout("text", "label", "title", _ZHANG_CODES, _ZHANG_MEANING)
+        yield layout.review(dict(zip(_ZHANG_HEADER, header, strict=True)), where)
+        header = list(_ZHANG_HEADER)
+    elif len(set(header)) < len(header):
+        raise ReviewError(f"{where}: a column name occurs twice in the header {shorten(header)}.")
+    else:
+        layout = _layout(dict.fromkeys(header), where, columns)
+    yield from layout.reviews(name_fields(rows, header))
+
+
+_ZHANG_MEANING = (
+    "In a csv file without a header, 1 is negative and 2 is positive; other labels need a header "
+    "line and labels, as in labels={1: 0, 5: 1}."
+)
+
+
+def _read_json_lines(path: Path, name: str, columns: Columns) -> Iterator[Item]:
+    return reviews_of_records(read_json_lines(path, name), columns)
+
+
+def _read_parquet(path: Path, name: str, columns: Columns) -> Iterator[Item]:
+    class_names = parquet_columns(path, name)
+    layout = _layout(class_names, name, columns)
+    wanted = [column for column in (layout.text, layout.label, layout.title) if column]
+    yield from layout.reviews(read_parquet(path, name, wanted))
+
+
+_READERS: dict[str, Callable[[Path, str, Columns], Iterator[Item]]] = {
+    ".txt": _read_fasttext,
+    ".csv": _read_csv,
+    ".jsonl": _read_json_lines,
+    ".parquet": _read_parquet,
+}

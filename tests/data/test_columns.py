@@ -1,0 +1,108 @@
+"""Which columns hold text, title and label, and what labels mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from review_files import Load, fasttext, load_with_own_cache, write
+
+from sentiment_lstm.data.columns import joined, text_columns
+from sentiment_lstm.data.dataset import ReviewError
+
+load = load_with_own_cache
+
+
+def test_columns_can_be_named(tmp_path: Path, load: Load) -> None:
+    path = write(
+        tmp_path / "stars.csv",
+        "text,body,head,stars\nwrong,good,Yes,5\nwrong,bad,,1\nwrong,poor,No,2.0\n",
+    )
+    options = {"text_column": "body", "label_column": "stars", "title_column": "head"}
+    with pytest.raises(ReviewError, match=r"stars\.csv:2: unknown label '5'.*labels="):
+        load(path, **options)
+    labels = {1: 0, "2.0": "negative", 5: "POSITIVE"}
+    dataset = load(path, **options, labels=labels)
+    assert dataset["text"][:] == ["Yes: good", "bad", "No: poor"]
+    assert dataset["label"][:] == [1, 0, 0]
+    assert load(path, **{**options, "title_column": ""}, labels=labels)["text"][0] == "good"
+
+
+def test_title_is_joined_by_default(tmp_path: Path, load: Load) -> None:
+    path = write(tmp_path / "x.jsonl", '{"title": "T", "content": "C", "label": 1}\n\n')
+    assert load(path)["text"][:] == ["T: C"]
+    assert load(path, title_column="")["text"][:] == ["C"]
+
+
+def test_unknown_labels_are_not_skipped_in_bulk(tmp_path: Path, load: Load) -> None:
+    stars = "".join(f'{{"text": "review", "label": {stars}}}\n' for stars in (1, 2, 3, 4, 5))
+    path = write(tmp_path / "x.jsonl", stars)
+    with pytest.raises(ReviewError, match=r"4 lines have unknown labels.*x\.jsonl:2"):
+        load(path, on_bad_line="skip")
+    labels = {1: 0, 5: 1}  # what they mean is said, so the others may go
+    assert load(path, on_bad_line="skip", labels=labels)["label"][:] == [0, 1]
+
+
+@pytest.mark.parametrize("names", [["1", "2"], ["1 star", "5 stars"], ["neg", "neutral", "pos"]])
+def test_class_names_that_say_something_else(names: list[str], tmp_path: Path, load: Load) -> None:
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)}
+    )
+    last = len(names) - 1
+    dataset = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [0, last]}, features)
+    dataset.to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(ReviewError, match=r"labels are named .*labels="):
+        load(tmp_path / "x.parquet")
+    labels = {names[0]: 0, names[last]: 1}
+    assert load(tmp_path / "x.parquet", labels=labels)["label"][:] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"on_bad_line": "ignore"}, "on_bad_line"),
+        ({"revision": "main"}, "revision is for Hub datasets"),
+        ({"text_column": "text"}, "fastText lines have no columns"),
+        ({"labels": {1: 3}}, "every label must mean"),
+        ({"labels": {}}, "every label must mean"),
+    ],
+)
+def test_options_that_mean_nothing_are_errors(
+    options: dict[str, Any], message: str, tmp_path: Path, load: Load
+) -> None:
+    with pytest.raises(ReviewError, match=message):
+        load(write(tmp_path / "x.ft.txt", fasttext()), **options)
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "expected"),
+    [
+        (["label", "text"], {}, ("text", None)),
+        (["review", "content", "stars"], {}, ("content", None)),
+        (["title", "content"], {}, ("content", "title")),
+        (["title", "content"], {"title": ""}, ("content", None)),
+        (["head", "body"], {"text": "body", "title": "head"}, ("body", "head")),
+    ],
+)
+def test_text_columns_are_found_by_name(
+    names: list[str], options: dict[str, str], expected: tuple[str, str | None]
+) -> None:
+    assert text_columns(names, "batch", **options) == expected
+
+
+def test_missing_text_columns_are_named() -> None:
+    with pytest.raises(ReviewError, match=r"^batch: no text column .* among the columns stars"):
+        text_columns(["stars"], "batch")
+    with pytest.raises(ReviewError, match=r"^batch: no column 'head' among the columns text"):
+        text_columns(["text"], "batch", title="head")
+
+
+def test_a_text_is_joined_to_its_title() -> None:
+    assert joined({"title": "T", "text": "x"}, "text", "title", "batch:1") == "T: x"
+    assert joined({"title": "", "text": "x"}, "text", "title", "batch:1") == "x"
+    assert joined({"title": None, "text": "x"}, "text", "title", "batch:1") == "x"
+    assert joined({"title": "T", "text": "x"}, "text", None, "batch:1") == "x"
+    with pytest.raises(ReviewError, match=r"^batch:2: None in column 'text'\. Leave it out\.$"):
+        joined({"text": None}, "text", None, "batch:2", hint="Leave it out.")

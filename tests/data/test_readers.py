@@ -1,0 +1,223 @@
+"""Every format gives the same reviews, and bad or damaged ones are named or skipped."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from review_files import (
+    LABELS,
+    TEXTS,
+    Load,
+    fasttext,
+    load_with_own_cache,
+    numbered,
+    write,
+    write_csv,
+    write_jsonl,
+    write_parquet,
+    write_zhang,
+)
+
+from sentiment_lstm.data.dataset import LABEL_NAMES, ReviewError
+
+load = load_with_own_cache
+
+
+@pytest.mark.parametrize(
+    ("name", "writer"),
+    [
+        ("reviews.ft.txt", lambda path: path.write_bytes(fasttext())),
+        ("no_final_newline.ft.txt", lambda path: path.write_bytes(fasttext()[:-1])),
+        ("byte_order_mark.txt", lambda path: path.write_bytes(b"\xef\xbb\xbf" + fasttext())),
+        ("zhang.csv", write_zhang),
+        ("columns.csv", write_csv),
+        ("columns.jsonl", write_jsonl),
+        ("columns.parquet", write_parquet),
+    ],
+)
+def test_every_format_gives_the_same_dataset(
+    name: str, writer: Callable[[Path], None], tmp_path: Path, load: Load
+) -> None:
+    writer(tmp_path / name)
+    dataset = load(tmp_path / name)
+    assert dataset["text"][:] == TEXTS
+    assert dataset["label"][:] == LABELS
+    assert dataset.features == datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=LABEL_NAMES)}
+    )
+    assert dataset.cache_files, "must be memory-mapped"
+
+
+@pytest.mark.parametrize("extension", [".ft.txt", ".csv", ".jsonl"])
+@pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
+def test_compression_changes_nothing(
+    extension: str, suffix: str, compress: Callable[[bytes], bytes], tmp_path: Path, load: Load
+) -> None:
+    plain = tmp_path / f"plain{extension}"
+    {".ft.txt": lambda path: write(path, fasttext()), ".csv": write_csv, ".jsonl": write_jsonl}[
+        extension
+    ](plain)
+    # Two members, as parallel compressors write them, parted in the middle of a line.
+    content = plain.read_bytes()
+    packed = write(
+        tmp_path / f"X{extension}{suffix}".upper(),
+        b"".join(map(compress, (content[:99], content[99:]))),
+    )
+    assert load(packed).to_dict() == load(plain).to_dict()
+
+
+def test_text_is_what_the_tutorial_cuts_out(tmp_path: Path, load: Load) -> None:
+    path = write(tmp_path / "x.ft.txt", fasttext())
+    with open(path, encoding="utf-8", newline="\n") as file:
+        expected = [line.split(" ", 1)[1][:-1] for line in file]
+    assert load(path)["text"][:] == expected
+
+
+GOOD_FT = b"__label__1 a\n__label__2 b\n"
+
+
+GOOD_CSV = b"text,label\na,0\nb,1\n"
+
+
+GOOD_JSON = b'{"text": "a", "label": 0}\n{"text": "b", "label": 1}\n'
+
+
+BAD_LINES = [
+    ("x.ft.txt", GOOD_FT, b"no label here\n", "no label, but 'no label here'"),
+    ("x.ft.txt", GOOD_FT, b"\n", "no label"),
+    ("x.ft.txt", GOOD_FT, b"__label__3 c\n", "unknown label '__label__3'"),
+    ("x.ft.txt", GOOD_FT, b"__label__1 __label__2 c\n", "more than one label"),
+    ("x.ft.txt", GOOD_FT, b"__label__1\n", "no text"),
+    ("x.ft.txt", GOOD_FT, b"__label__1  \t\n", "no text"),
+    ("x.ft.txt", GOOD_FT, b"__label__1 caf\xe9 noir\n", "not valid UTF-8 at character 4"),
+    ("x.csv", b"1,t,a\n2,t,b\n", b"1,only two\n", "2 fields instead of 3"),
+    ("x.csv", b"1,t,a\n2,t,b\n", b"5,t,c\n", "unknown label '5'"),
+    ("x.csv", GOOD_CSV, b"c,0,surplus\n", "3 fields instead of 2"),
+    ("x.csv", GOOD_CSV, b"c,3\n", "unknown label '3'"),
+    ("x.csv", GOOD_CSV, b"c,\n", "no label"),
+    ("x.csv", GOOD_CSV, b",1\n", "no text"),
+    ("x.csv", GOOD_CSV, b'"c" d,1\n', "no valid csv"),
+    ("x.csv", GOOD_CSV, b"caf\xe9,1\n", "not valid UTF-8"),
+    ("x.jsonl", GOOD_JSON, b'{"text": "c", "label": 0\n', "no valid JSON"),
+    ("x.jsonl", GOOD_JSON, b"[1, 2]\n", "no JSON object"),
+    ("x.jsonl", GOOD_JSON, b'{"text": "c"}\n', "no label"),
+    ("x.jsonl", GOOD_JSON, b'{"label": 1}\n', "no column 'text'"),
+    ("x.jsonl", GOOD_JSON, b'{"text": null, "label": 1}\n', "None in column 'text'"),
+    ("x.jsonl", GOOD_JSON, b'{"text": "\\ud800", "label": 1}\n', "not valid UTF-8"),
+    ("x.jsonl", GOOD_JSON, b'{"text": "c", "label": 0.5}\n', "unknown label 0.5"),
+]
+
+
+@pytest.mark.parametrize(("name", "good", "bad", "message"), BAD_LINES)
+def test_bad_lines_are_named_or_skipped(
+    name: str,
+    good: bytes,
+    bad: bytes,
+    message: str,
+    tmp_path: Path,
+    load: Load,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = write(tmp_path / name, good + bad + good.removeprefix(b"text,label\n"))
+    line = good.count(b"\n") + 1
+    with pytest.raises(ReviewError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}:{line}: {message}")
+    assert str(caught.value).count(".") >= 2, "must say what to do"
+
+    for _ in range(2):  # read, and from the cache
+        caplog.clear()
+        assert load(path, on_bad_line="skip")["text"][:] == (
+            ["t: a", "t: b"] * 2 if b"t,a" in good else ["a", "b"] * 2
+        )
+        warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+        assert len(warnings) == 1
+        assert "skipped 1 bad line, kept 4 reviews" in warnings[0]
+        assert f"{path}:{line}: {message}" in warnings[0]
+
+
+def test_line_numbers_count_lines_and_not_records(tmp_path: Path, load: Load) -> None:
+    path = write(tmp_path / "x.csv", 'text,label\n"two\nlines",1\n\nbad,7\n')
+    with pytest.raises(ReviewError, match=r"x\.csv:5: unknown label '7'"):
+        load(path)
+
+
+def test_an_open_quote_is_an_error(tmp_path: Path, load: Load) -> None:
+    path = write(tmp_path / "x.csv", 'text,label\na,1\n"b,1\nc,0\n')
+    with pytest.raises(ReviewError, match=r"x\.csv:3: no valid csv"):
+        load(path)
+
+
+def test_good_files_warn_of_nothing(
+    tmp_path: Path, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(write(tmp_path / "x.ft.txt", fasttext()), on_bad_line="skip")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("suffix", "module"), [(".gz", gzip), (".bz2", bz2)])
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+def test_damaged_archives(
+    suffix: str,
+    module: Any,
+    damage: str,
+    tmp_path: Path,
+    load: Load,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plain = numbered(tmp_path / "x.ft.txt", 5000)
+    whole = load(plain)["text"][:]
+    # Members, so that something can be read before the damage.
+    half, rest = plain.read_bytes()[:90_000], plain.read_bytes()[90_000:]
+    first, second = module.compress(half), module.compress(rest)
+    if damage == "cut":
+        second = second[: len(second) // 2]
+    else:
+        second = second[:500] + b"\xaa" * 200 + second[700:]
+    path = write(tmp_path / f"x.ft.txt{suffix}", first + second)
+    with pytest.raises(ReviewError, match=r"x\.ft\.txt\.\w+:\d+: .*damaged or cut short"):
+        load(path)
+    kept = load(path, on_bad_line="skip")["text"][:]
+    assert half.count(b"\n") <= len(kept) < len(whole)
+    if damage == "cut":
+        assert kept == whole[: len(kept)], "no half line at the end"
+        assert f":{len(kept) + 1}: the archive is damaged or cut short" in caplog.text
+
+
+def test_damaged_parquet(tmp_path: Path, load: Load) -> None:
+    write_parquet(tmp_path / "x.parquet")
+    content = (tmp_path / "x.parquet").read_bytes()
+    with pytest.raises(ReviewError, match=r"x\.parquet: no readable parquet"):
+        load(write(tmp_path / "x.parquet", content[:-9]))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.csv", "a,b\n1,2\n", r"x\.csv:1: no label column .* a, b.*label_column"),
+        ("x.csv", "text,text,label\na,b,1\n", r"x\.csv:1: a column name occurs twice"),
+        ("x.jsonl", '{"label": 1, "words": "a"}\n', r"x\.jsonl:1: no text column"),
+        ("x.ft.txt", "", "no reviews"),
+        ("x.csv", "", "no reviews"),
+        ("x.csv", "text,label\n", "no reviews"),
+        ("x.jsonl", "\n", "no reviews"),
+        ("x.ft.txt.gz", "", "no reviews|damaged"),
+        ("x.ft.txt.bz2", "", "no reviews|damaged"),
+        ("x.ft.txt.gz", "__label__1 not compressed\n", r"x\.ft\.txt\.gz:1: .*damaged"),
+        ("x.docx", "__label__1 a\n", r"\.ft\.txt.*\.parquet.*sample"),
+    ],
+)
+def test_files_that_hold_no_reviews(
+    name: str, content: str, message: str, tmp_path: Path, load: Load
+) -> None:
+    path = write(tmp_path / name, content)
+    for on_bad_line in ("raise", "skip"):
+        with pytest.raises(ReviewError, match=message):
+            load(path, on_bad_line=on_bad_line)
