@@ -1,4 +1,4 @@
-"""What several test files use: presets, stand-ins for results, and processes without the package."""
+"""What several test files use: presets, stand-ins for results, processes without the package."""
 
 import io
 import re
@@ -14,8 +14,36 @@ import torch
 from fake_hub import FakeHub
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
+from sentiment_lstm.evaluation.results import Results, read_results
 
 ROOT = Path(__file__).parents[1]
+RECIPES = ROOT / "scripts" / "recipes"
+
+
+def make_results(**fields: Any) -> Results:
+    """Results of a run that never was, with the given fields."""
+    nothing: dict[str, Any] = {
+        "recipe": {},
+        "reviews": {},
+        "bf16": False,
+        "model": "SentimentLSTMForSequenceClassification",
+        "files": {},
+        "seed": 0,
+        "parameters": 1,
+        "vocab_size": 3,
+        "training": {},
+        "machine": {},
+        "versions": {},
+        "metrics": {},
+        "wall_time_seconds": {},
+    }
+    return Results(**(nothing | fields))
+
+
+def results_of(folder: Path) -> Results:
+    """The results of a finished run."""
+    return read_results(folder / "results.json")
+
 
 EVERY_POOLING = "last+max+mean+attention"
 

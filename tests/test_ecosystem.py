@@ -19,7 +19,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast
 from sentiment_lstm import SentimentLSTMForSequenceClassification
 from sentiment_lstm.data.dataset import load_reviews
 from sentiment_lstm.evaluation.metrics import SentimentMetrics
-from sentiment_lstm.inference.predictor import load
+from sentiment_lstm.inference.predictor import load_model
 
 MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
 
@@ -167,5 +167,5 @@ def test_accelerate_launch_trains_in_two_processes(review_file: Path, tmp_path: 
     assert results["machine"]["processes"] == 2
     # 48 reviews in batches of twice 4.
     assert results["training"]["steps"] == 6
-    model, _ = load(tmp_path / "run")
+    model, _ = load_model(tmp_path / "run")
     assert model.config.hidden_size == 8

@@ -41,6 +41,7 @@ BATCH_TOKENS = 16_384
 # by 0.01.
 _CONFIDENCE_MARGIN = 0.1
 
+_HINT = "Leave it out, or put a text in its place."
 _TRIAL = "Works as described, and it arrived early."
 
 
@@ -128,15 +129,21 @@ class SentimentPredictor:
             The predictor.
 
         Raises:
-            ModelError: As `load_model`. It is an `OSError`.
+            ModelError: If there is no such model, a file is missing or damaged, weights, config
+                and tokenizer do not fit each other, or the answer is no number. It is an
+                `OSError`.
             ValueError: As the class.
         """
-        return cls(
-            *load_model(model, dtype),
+        predictor = cls(
+            *_load(model, dtype),
             low_precision=low_precision,
             chunk_size=chunk_size,
             batch_tokens=batch_tokens,
         )
+        (answer,) = predictor.predict([_TRIAL])
+        if not math.isfinite(answer.score):
+            raise ModelError(f"{model}: the model answers {answer.score}: its weights are damaged")
+        return predictor
 
     def predict(self, texts: Iterable[str]) -> list[Prediction]:
         """Classify texts.
@@ -228,7 +235,7 @@ class SentimentPredictor:
         columns = [name for name in (title, text) if name]
         rows = zip(*(batch[name] for name in columns), strict=True)
         texts = [
-            joined(dict(zip(columns, row, strict=True)), text, title, f"batch:{number}")
+            joined(dict(zip(columns, row, strict=True)), text, title, f"batch:{number}", hint=_HINT)
             for number, row in enumerate(rows, 1)
         ]
         answers = self.predict(texts)
@@ -272,7 +279,7 @@ class SentimentPredictor:
 def load_model(
     model: str | os.PathLike[str], dtype: torch.dtype = torch.float32
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a classifier and its tokenizer, check that they belong together, and ask it a text.
+    """Load a classifier and its tokenizer with the checks of `SentimentPredictor.from_pretrained`.
 
     Args:
         model: A model folder or a Hub repository.
@@ -282,9 +289,27 @@ def load_model(
         The model in evaluation mode, on the GPU where there is one, and its tokenizer.
 
     Raises:
-        ModelError: If there is no such model, a file is missing or damaged, weights, config and
-            tokenizer do not fit each other, or the answer is no number.
+        ModelError: See there.
     """
+    predictor = SentimentPredictor.from_pretrained(model, dtype=dtype)
+    return predictor.model, predictor.tokenizer
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether a device has bf16 arithmetic; elsewhere it is emulated, and slower than fp32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+# --- loading -------------------------------------------------------------------------------------
+
+
+def _load(
+    model: str | os.PathLike[str], dtype: torch.dtype
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model and tokenizer, if they are whole and belong together."""
     _refuse_mistyped_path(model)
     try:
         loaded, report = AutoModelForSequenceClassification.from_pretrained(
@@ -305,22 +330,7 @@ def load_model(
             f"{model}: the tokenizer has {len(tokenizer)} words and the model only "
             f"{loaded.config.vocab_size}: they are of different runs"
         )
-    loaded = loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    (answer,) = SentimentPredictor(loaded, tokenizer).predict([_TRIAL])
-    if not math.isfinite(answer.score):
-        raise ModelError(f"{model}: the model answers {answer.score}: its weights are damaged")
-    return loaded, tokenizer
-
-
-def computes_in_bf16(device: torch.device) -> bool:
-    """Whether a device has bf16 arithmetic; elsewhere it is emulated, and slower than fp32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
-# --- loading -------------------------------------------------------------------------------------
+    return loaded.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
 def _refuse_mistyped_path(model: str | os.PathLike[str]) -> None:

@@ -10,26 +10,28 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.patches import Rectangle
+from support import make_results
 
 from sentiment_lstm.evaluation import figures
 from sentiment_lstm.evaluation.figures import draw_all, tokens_text
 from sentiment_lstm.evaluation.metrics import score
+from sentiment_lstm.evaluation.results import Results
 from sentiment_lstm.evaluation.slices import score_slices
 
 
 @pytest.fixture
-def results() -> dict[str, Any]:
+def results() -> Results:
     """Figures of two sets of reviews that were never written."""
     random = np.random.default_rng(0)
-    metrics = {}
-    for part in (
-        "validation/some.ft.txt:train[57489:]",
-        "test/a_rather_long_name_of_a_file.jsonl.bz2",
+    metrics: dict[str, dict[str, dict[str, Any]]] = {}
+    for split, source in (
+        ("validation", "some.ft.txt:train[57489:]"),
+        ("test", "a_rather_long_name_of_a_file.jsonl.bz2"),
     ):
         positive = random.beta(0.4, 0.4, 300)
         probabilities = np.stack([1 - positive, positive], axis=1)
         labels = (random.random(300) < positive).astype(int)
-        metrics[part] = score(probabilities, labels) | {
+        metrics.setdefault(split, {})[source] = score(probabilities, labels) | {
             "slices": score_slices(
                 probabilities, labels, random.integers(0, 600, 300), random.random(300) < 0.3
             )
@@ -40,7 +42,7 @@ def results() -> dict[str, Any]:
         | {"eval_accuracy_low": 0.7, "eval_accuracy_high": 0.8},
         {"step": 20, "loss": 0.4},
     ]
-    return {"training": {"log": log}, "metrics": metrics}
+    return make_results(training={"log": log}, metrics=metrics)
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     return saved
 
 
-def test_four_pictures_small_and_always_the_same(results: dict[str, Any], tmp_path: Path) -> None:
+def test_four_pictures_small_and_always_the_same(results: Results, tmp_path: Path) -> None:
     before = copy.deepcopy(results)
     names = draw_all(results, tmp_path)
     assert names == [
@@ -79,20 +81,19 @@ def test_four_pictures_small_and_always_the_same(results: dict[str, Any], tmp_pa
 
 
 def test_results_without_slices_give_the_pictures_that_they_can(
-    results: dict[str, Any], tmp_path: Path
+    results: Results, tmp_path: Path
 ) -> None:
-    for found in results["metrics"].values():
+    for _, _, found in results.parts():
         del found["slices"]
-    del results["training"]["log"]
+    del results.training["log"]
     assert draw_all(results, tmp_path) == ["confusion_matrix.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["confusion_matrix.png"]
 
 
-def test_they_show_the_figures(
-    results: dict[str, Any], tmp_path: Path, drawn: dict[str, Figure]
-) -> None:
+def test_they_show_the_figures(results: Results, tmp_path: Path, drawn: dict[str, Figure]) -> None:
     draw_all(results, tmp_path)
-    parts = list(results["metrics"])
+    metrics = results.metrics_by_name()
+    parts = list(metrics)
 
     losses, accuracies = drawn["learning_curves.png"].axes
     assert [line.get_xydata().tolist() for line in losses.lines] == [  # type: ignore[union-attr]
@@ -104,10 +105,10 @@ def test_they_show_the_figures(
     for axes, part in zip(drawn["confusion_matrix.png"].axes, parts, strict=True):
         assert axes.get_title().replace("\n", "") == part
         counts = [int(text.get_text().split("\n")[0].replace(",", "")) for text in axes.texts]
-        matrix = np.array(results["metrics"][part]["confusion_matrix"])
+        matrix = np.array(metrics[part]["confusion_matrix"])
         assert counts == matrix.flatten().tolist()
         shares = [float(text.get_text().split("\n")[1].rstrip("%")) for text in axes.texts]
-        assert sum(shares) == pytest.approx(200, abs=0.2), "per cent of each right label"
+        assert sum(shares) == pytest.approx(200, abs=0.2), "per cent of each label"
 
     for name, kind in [
         ("reliability_diagram.png", "confidence"),
@@ -117,7 +118,7 @@ def test_they_show_the_figures(
         (legend,) = drawn[name].legends
         assert [text.get_text() for text in legend.get_texts()][-2:] == parts
         for (points, _, (intervals,)), part in zip(above.containers, parts, strict=True):
-            slices = results["metrics"][part]["slices"][kind]
+            slices = metrics[part]["slices"][kind]
             accuracies_ = [100 * one["accuracy"] for one in slices]
             assert points.get_ydata().tolist() == pytest.approx(accuracies_)
             ends = [tuple(segment[:, 1]) for segment in intervals.get_segments()]
@@ -130,11 +131,11 @@ def test_they_show_the_figures(
     assert [label.get_text() for label in below.get_xticklabels()][::5] == ["0–25", "over 400"]
 
 
-def test_many_parts_and_classes_fit(results: dict[str, Any], tmp_path: Path) -> None:
-    (one, _) = results["metrics"].values()
-    results["metrics"] = {f"test/{number}.csv": one for number in range(8)}
-    results["metrics"]["test/three.csv"] = one | {"confusion_matrix": np.eye(3, dtype=int).tolist()}
-    draw_all(results, tmp_path)
+def test_many_parts_and_classes_fit(results: Results, tmp_path: Path) -> None:
+    (one,) = results.metrics["test"].values()
+    many: dict[str, Any] = {f"{number}.csv": one for number in range(8)}
+    many["three.csv"] = one | {"confusion_matrix": np.eye(3, dtype=int).tolist()}
+    draw_all(make_results(metrics={"test": many}), tmp_path)
     height, width, _ = imread(tmp_path / "confusion_matrix.png").shape
     assert height == pytest.approx(width, rel=0.1), "three columns, three rows"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import make_results
 
 from sentiment_lstm.hub.baselines import (
     Baseline,
@@ -16,39 +17,45 @@ from sentiment_lstm.hub.baselines import (
 )
 
 FIGURES = {"reviews": 9, "accuracy": 0.5, "accuracy_low": 0.25, "accuracy_high": 0.75}
-PEER = Baseline(
+MARBLES = Baseline(
     name="Bag of Marbles",
     description="counts märbles",
     parameters=123,
     trained_on="/home/me/train.csv",
     train_seconds=1.5,
     command="python scripts/marbles.py ../data/x.csv",
-    metrics={"test/b/x.csv": FIGURES},
+    metrics={"test": {"b/x.csv": FIGURES}},
 )
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    baselines = [PEER, dataclasses.replace(PEER, name="Gut", parameters=None, train_seconds=None)]
+    baselines = [
+        MARBLES,
+        dataclasses.replace(MARBLES, name="Gut", parameters=None, train_seconds=None),
+    ]
     write_baselines(baselines, tmp_path / "baselines.json")
     assert read_baselines(tmp_path / "baselines.json") == baselines
     write_baselines([], tmp_path / "baselines.json")
     assert read_baselines(tmp_path / "baselines.json") == []
 
 
-def test_parts_are_published_under_the_names_of_the_results() -> None:
-    results: dict[str, Any] = {"reviews": {"train": {"a/x.csv": {}}, "test": {"b/x.csv": {}}}}
-    (published,) = redact_baselines([PEER], results)
-    assert published.metrics == {"test/x.csv (2)": FIGURES}
-    assert published.trained_on == "train.csv"
-    assert published.command == "python scripts/marbles.py x.csv"
-    published_results: dict[str, Any] = {
-        "reviews": {"train": {"x.csv": {}}, "test": {"x.csv (2)": {}}}
-    }
-    assert redact_baselines([published], published_results) == [published]
+def test_baselines_of_version_0_1_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "baselines.json"
+    path.write_text(change(metrics={"test/b/x.csv": FIGURES}))
+    assert read_baselines(path) == [MARBLES]
+
+
+def test_sources_are_called_as_in_the_results() -> None:
+    results = make_results(reviews={"train": {"a/x.csv": {}}, "test": {"b/x.csv": {}}})
+    (redacted,) = redact_baselines([MARBLES], results)
+    assert redacted.metrics == {"test": {"x.csv (2)": FIGURES}}
+    assert redacted.trained_on == "train.csv"
+    assert redacted.command == "python scripts/marbles.py x.csv"
+    assert redact_baselines([redacted], results.redact()) == [redacted]
 
 
 def change(**fields: Any) -> str:
-    return json.dumps([dataclasses.asdict(PEER) | fields])
+    return json.dumps([dataclasses.asdict(MARBLES) | fields])
 
 
 @pytest.mark.parametrize(
@@ -63,12 +70,12 @@ def change(**fields: Any) -> str:
         (change(parameters="many"), "baseline 1: parameters must be a number or null, not 'many'"),
         (change(train_seconds=True), "baseline 1: train_seconds must be a number"),
         (change(metrics=[]), "baseline 1: metrics must be an object"),
-        (change(metrics={"test/x": {"accuracy": 0.5}}), "test/x lacks reviews, accuracy_low"),
-        (change(metrics={"test/x": 0.5}), "test/x lacks reviews, accuracy"),
+        (change(metrics={"test/x": {"accuracy": 0.5}}), "test, x: lacks reviews, accuracy_low"),
+        (change(metrics={"test": {"x": 0.5}}), "test, x: lacks reviews, accuracy"),
         (change()[:-1] + "," + change()[1:], "two baselines share a name"),
     ],
 )
-def test_what_is_no_list_of_peers_says_so(content: str, message: str, tmp_path: Path) -> None:
+def test_what_is_no_list_of_baselines_says_so(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "baselines.json"
     path.write_text(content)
     with pytest.raises(BaselinesError, match=message) as error:

@@ -16,7 +16,7 @@ import yaml
 from fake_hub import FakeHub, Repository
 from huggingface_hub import HfApi, ModelCard, snapshot_download
 from safetensors.torch import load_file, save_file
-from support import WITHOUT_PACKAGE, code_blocks, metrics
+from support import WITHOUT_PACKAGE, code_blocks, make_results, metrics
 from transformers import (
     AutoModelForSequenceClassification,
     Trainer,
@@ -24,10 +24,8 @@ from transformers import (
     pipeline,
 )
 
-from sentiment_lstm.hub import push as hub_module
 from sentiment_lstm.hub.baselines import Baseline, write_baselines
 from sentiment_lstm.hub.push import HubError, Push, check_folder, push
-from sentiment_lstm.training import run as training
 
 ID = "tester/model"
 CODE = {"configuration_sentiment_lstm.py", "modeling_sentiment_lstm.py"}
@@ -68,19 +66,16 @@ def folder(model_folder: Path) -> Path:
     source = str(model_folder.parent / "reviews.ft.txt")
     facts = {"reviews": 60, "positive": 30, "fingerprint": "0ddd01e310cf32f8"}
     recipe = {"train": [source], "validation": [source], "output_dir": str(model_folder)}
-    results = {
-        "recipe": recipe,
-        "reviews": {"train": {source: facts}, "validation": {source: facts}, "test": {}},
-        "seed": 42,
-        "parameters": 1234,
-        "vocab_size": 99,
-        "training": {"steps": 9, "epochs": 1.0, "best_step": 4, "best_validation_loss": 0.6},
-        "machine": {"device": "cpu", "threads": 1, "processes": 1, "bf16": False, "python": "3"},
-        "versions": {"torch": "2.13.0"},
-        "metrics": {f"validation/{source}": metrics(0.9)},
-        "wall_time_seconds": {"prepare": 1.0, "train": 2.0, "evaluate": 3.0},
-    }
-    (model_folder / "results.json").write_text(json.dumps(results))
+    results = make_results(
+        recipe=recipe,
+        reviews={"train": {source: facts}, "validation": {source: facts}, "test": {}},
+        training={"steps": 9, "epochs": 1.0, "best_step": 4, "best_validation_loss": 0.6},
+        machine={"device": "cpu", "threads": 1, "processes": 1, "bf16": False, "python": "3"},
+        versions={"torch": "2.13.0"},
+        metrics={"validation": {source: metrics(0.9)}},
+        wall_time_seconds={"prepare": 1.0, "train": 2.0, "evaluate": 3.0},
+    )
+    results.write(model_folder / "results.json")
     (model_folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     (model_folder / "learning_curves.png").write_bytes(b"\x89PNG\0")
     baseline = Baseline(
@@ -90,7 +85,7 @@ def folder(model_folder: Path) -> Path:
         trained_on="the same reviews",
         train_seconds=0.5,
         command=f"python scripts/marbles.py {source}",
-        metrics={f"validation/{source}": metrics(0.5)},
+        metrics={"validation": {source: metrics(0.5)}},
     )
     write_baselines([baseline], model_folder / "baselines.json")
     for name in KEPT_AT_HOME:
@@ -155,9 +150,9 @@ def test_nothing_of_this_machine_is_sent(hub: FakeHub, api: HfApi, folder: Path)
         "train": ["reviews.ft.txt"],
         "validation": ["reviews.ft.txt"],
     }
-    assert list(json.loads(files["results.json"])["metrics"]) == ["validation/reviews.ft.txt"]
+    assert list(json.loads(files["results.json"])["metrics"]["validation"]) == ["reviews.ft.txt"]
     (baseline,) = json.loads(files["baselines.json"])
-    assert list(baseline["metrics"]) == ["validation/reviews.ft.txt"]
+    assert list(baseline["metrics"]["validation"]) == ["reviews.ft.txt"]
     assert baseline["command"] == "python scripts/marbles.py reviews.ft.txt"
 
 
@@ -414,13 +409,16 @@ def spoil_weights(folder: Path) -> None:
         (lambda folder: change_config(folder, auto_map={}), "the code of the model is missing"),
         (lambda folder: change_config(folder, hidden_size=20), "fit each other|does not load"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json: not a config"),
-        (lambda folder: (folder / "results.json").write_text('{"recipe": {}}'), "lack metrics"),
+        (
+            lambda folder: (folder / "results.json").write_text('{"recipe": {}}'),
+            "results.json: lacks ",
+        ),
         (lambda folder: (folder / "recipe.yaml").write_text("["), "while parsing"),
         (
             lambda folder: (folder / "baselines.json").write_text("{}"),
             "baselines.json: baselines are a list",
         ),
-        (lambda folder: (folder / "ablation.json").write_text("{}"), "no table of choices"),
+        (lambda folder: (folder / "ablation.json").write_text("{}"), "no table of ablations"),
         (truncate, "does not load: "),
         (drop_weight, "weights and config do not fit each other: missing keys"),
         (spoil_weights, "its weights are damaged"),
@@ -444,11 +442,6 @@ def test_a_tokenizer_of_another_model_is_noticed(
         check_folder(folder)
     with pytest.raises(HubError, match="no such folder"):
         check_folder(tmp_path / "no")
-
-
-def test_names_are_those_of_training() -> None:
-    assert hub_module.RESULTS == training.RESULTS_FILE
-    assert hub_module.RECIPE == training.RECIPE_FILE
 
 
 # --- where the package is not installed ----------------------------------------------------------

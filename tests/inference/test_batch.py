@@ -15,8 +15,9 @@ import pytest
 from transformers import pipeline
 
 from sentiment_lstm.cli.main import main
-from sentiment_lstm.inference import batch as bulk
+from sentiment_lstm.inference import batch
 from sentiment_lstm.inference.batch import BatchError, Rows, predict_file
+from sentiment_lstm.inference.predictor import SentimentPredictor
 
 CHUNK = 4
 TEXTS = [
@@ -53,15 +54,17 @@ class StoppedError(Exception):
 def stop_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> list[list[str]]:
     """Let the work stop after so many chunks; returns the list of those that are asked for."""
     asked: list[list[str]] = []
-    predict = bulk.__dict__["predict"]
+    predict = SentimentPredictor.predict
 
-    def stopping(model: Any, tokenizer: Any, chunk: list[str], **options: Any) -> Any:
+    def stopping(self: SentimentPredictor, chunk: Any) -> Any:
+        if self.chunk_size != CHUNK:  # not one of the job's, but the trial when a model is loaded
+            return predict(self, chunk)
         if len(asked) == chunks:
             raise StoppedError
         asked.append(chunk)
-        return predict(model, tokenizer, chunk, **options)
+        return predict(self, chunk)
 
-    monkeypatch.setattr(bulk, "predict", stopping)
+    monkeypatch.setattr(SentimentPredictor, "predict", stopping)
     return asked
 
 
@@ -73,12 +76,20 @@ def be_process(monkeypatch: pytest.MonkeyPatch, rank: int, count: int) -> None:
         is_main_process=rank == 0,
         wait_for_everyone=lambda: None,
     )
-    monkeypatch.setattr(bulk, "PartialState", lambda **_: state)
+    monkeypatch.setattr(batch, "PartialState", lambda **_: state)
 
 
 def test_labels_are_those_of_the_pipeline(model_folder: Path, texts: Path, tmp_path: Path) -> None:
     output = tmp_path / "labels.jsonl"
-    arguments = ["predict", str(model_folder), "--input", str(texts), "--output", str(output)]
+    arguments = [
+        "predict",
+        "--model",
+        str(model_folder),
+        "--input",
+        str(texts),
+        "--output",
+        str(output),
+    ]
     assert main(arguments) == 0
     answers = [json.loads(line) for line in output.read_text().splitlines()]
     classify = pipeline("text-classification", model=str(model_folder))
@@ -89,7 +100,7 @@ def test_labels_are_those_of_the_pipeline(model_folder: Path, texts: Path, tmp_p
 
 @pytest.mark.parametrize("chunks", [0, 1, 6])
 @pytest.mark.parametrize("leftover", ["", '{"label": "POSIT', 'POSITIVE,0.7,"half\n'])
-def test_a_stopped_job_goes_on_without_a_lost_or_doubled_row(
+def test_a_stopped_job_resumes_without_a_lost_or_doubled_row(
     chunks: int,
     leftover: str,
     model_folder: Path,
@@ -105,12 +116,12 @@ def test_a_stopped_job_goes_on_without_a_lost_or_doubled_row(
         with pytest.raises(StoppedError):
             predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
     assert not output.exists()
-    part, record = tmp_path / "labels.part", tmp_path / "labels.part.job"
+    part, manifest = tmp_path / "labels.part", tmp_path / "labels.part.manifest"
     assert expected.startswith(part.read_bytes())  # written as it goes
     assert (len(part.read_bytes()) > len(rows.header.encode())) == (chunks > 0)
-    with part.open("a") as stream, record.open("a") as recorded:
+    with part.open("a") as stream, manifest.open("a") as recorded:
         stream.write(leftover)  # killed in the middle of a row
-        recorded.write("1234" if leftover else "")  # and of a line of the record
+        recorded.write("1234" if leftover else "")  # and of a line of the manifest
     asked = stop_after(monkeypatch, 100)
     assert predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
     assert output.read_bytes() == expected
@@ -124,7 +135,7 @@ def test_rows_are_the_texts_in_order(expected: bytes, rows: Rows, tmp_path: Path
         assert [row["text"] for row in found] == TEXTS
 
 
-def test_a_part_that_lost_its_end_is_begun_anew(
+def test_a_shard_that_lost_its_end_is_begun_anew(
     model_folder: Path,
     texts: Path,
     rows: Rows,
@@ -217,7 +228,7 @@ def test_texts_are_read_and_rows_written_chunk_by_chunk(
         for taken in itertools.count(1):
             yield f"review {taken}"
 
-    monkeypatch.setattr(bulk, "read_texts", endless)
+    monkeypatch.setattr(batch, "read_texts", endless)
     stop_after(monkeypatch, 5)
     with pytest.raises(StoppedError):
         predict_file(model_folder, texts, tmp_path / "labels", chunk_size=CHUNK)
@@ -229,7 +240,17 @@ def test_two_real_processes_give_one_file(model_folder: Path, texts: Path, tmp_p
     expected, output = tmp_path / "expected", tmp_path / "labels"
     predict_file(model_folder, texts, expected, chunk_size=CHUNK)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command = ["predict", model_folder, "--input", texts, "--output", output, "--chunk_size", CHUNK]
+    command = [
+        "predict",
+        "--model",
+        model_folder,
+        "--input",
+        texts,
+        "--output",
+        output,
+        "--chunk_size",
+        CHUNK,
+    ]
     subprocess.run(
         [*launch, "-m", "sentiment_lstm", *map(str, command)],
         check=True,
@@ -243,5 +264,5 @@ def test_several_processes_need_files(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert main(["predict", str(model_folder), "fine"]) == 1
+    assert main(["predict", "--model", str(model_folder), "fine"]) == 1
     assert "several processes need --input and --output" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 from sentiment_lstm import SentimentLSTMForSequenceClassification
 from sentiment_lstm.cli.main import main
 from sentiment_lstm.inference.onnx import export, to_onnx
-from sentiment_lstm.inference.predictor import load
+from sentiment_lstm.inference.predictor import load_model
 
 MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
 
@@ -91,7 +91,7 @@ def test_a_folder_has_all_that_the_runtime_needs(
     inputs = AutoTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     found = logits(session, inputs["input_ids"], inputs["attention_mask"])
-    model, _ = load(tmp_path / "model")
+    model, _ = load_model(tmp_path / "model")
     np.testing.assert_allclose(found, model(**inputs).logits.detach(), atol=1e-5)
     assert AutoConfig.from_pretrained(folder).id2label == model.config.id2label
 
@@ -126,7 +126,7 @@ def test_a_wrong_file_is_not_written(
                 constant.CopyFrom(numpy_helper.from_array(bias, constant.name))
         return wrong
 
-    monkeypatch.setattr("sentiment_lstm.export.to_onnx", with_another_bias)
+    monkeypatch.setattr("sentiment_lstm.inference.onnx.to_onnx", with_another_bias)
     with pytest.raises(ValueError, match=r"differ by 1\.0e-02 .*: nothing was written"):
         export(model_folder, tmp_path / "onnx")
     assert not any((tmp_path / "onnx").iterdir())

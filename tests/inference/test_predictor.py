@@ -1,15 +1,26 @@
+"""One object that answers, whatever it is asked with."""
+
+import pickle
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import PreTrainedTokenizerFast, pipeline
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
-from sentiment_lstm.inference import predictor as inference
-from sentiment_lstm.inference.predictor import load, low_precision_copy, predict, predict_proba
+from sentiment_lstm.inference.predictor import (
+    ModelError,
+    SentimentPredictor,
+    _low_precision_copy,
+    load_model,
+)
 
 MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
 
@@ -41,10 +52,13 @@ def test_answers_do_not_depend_on_chunks_and_batches(
     model: SentimentLSTMForSequenceClassification,
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    expected = np.stack(list(predict_proba(model, tokenizer, TEXTS)))
+    expected = SentimentPredictor(model, tokenizer).predict_proba(TEXTS)
     chunk_size, batch_tokens = sizes
-    found = predict_proba(model, tokenizer, TEXTS, chunk_size=chunk_size, batch_tokens=batch_tokens)
-    np.testing.assert_allclose(np.stack(list(found)), expected, atol=1e-6)
+    predictor = SentimentPredictor(
+        model, tokenizer, chunk_size=chunk_size, batch_tokens=batch_tokens
+    )
+    np.testing.assert_allclose(predictor.predict_proba(TEXTS), expected, atol=1e-6)
+    assert expected.dtype == np.float32
     assert len({row[0] for row in expected.round(6).tolist()}) >= len(TEXTS) - 1
 
 
@@ -60,7 +74,9 @@ def test_answers_are_those_of_the_pipeline(
             # The pipeline itself fails to pad nothing on the left (`tensor[-0:] = []`).
             texts = [text for text in TEXTS if text.strip()]
         answers = classify(texts, batch_size=batch_size)
-        for answer, ours in zip(answers, predict(model, tokenizer, texts), strict=True):
+        for answer, ours in zip(
+            answers, SentimentPredictor(model, tokenizer).predict(texts), strict=True
+        ):
             assert answer["label"] == ours.label
             assert answer["score"] == pytest.approx(ours.score, abs=1e-6)
 
@@ -82,7 +98,7 @@ def test_scores_of_every_kind_are_those_of_the_pipeline(
     # With top_k the pipeline returns a list a text, unlike what its annotation says.
     all_answers: Any = classify(TEXTS)
     for answers, probabilities in zip(
-        all_answers, predict_proba(model, tokenizer, TEXTS), strict=True
+        all_answers, SentimentPredictor(model, tokenizer).predict_proba(TEXTS), strict=True
     ):
         scores = {answer["label"]: answer["score"] for answer in answers}
         names = model.config.id2label
@@ -94,26 +110,24 @@ def test_scores_of_every_kind_are_those_of_the_pipeline(
 def test_predictions_can_be_told_apart(
     model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    first, second = predict(model, tokenizer, ["Great!", "Great!"])
+    first, second = SentimentPredictor(model, tokenizer).predict(["Great!", "Great!"])
     assert first == first
     assert first != second
     assert len({first, second}) == 2
 
 
-def test_a_draft_changes_no_label_and_hardly_a_probability(
+def test_low_precision_changes_no_label_and_hardly_a_probability(
     model: SentimentLSTMForSequenceClassification,
     tokenizer: PreTrainedTokenizerFast,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
-    draft = low_precision_copy(model)
-    assert isinstance(draft, SentimentLSTMForSequenceClassification)
     texts = [f"{text} {number}" for text in TEXTS for number in ("one", "day", "week", "month")]
     with torch.no_grad():  # sure of some, and in two minds about others
         model.classifier.weight.mul_(4)
-        draft.classifier.weight.mul_(4)
-    exact = list(predict(model, tokenizer, texts))
-    found = list(predict(model, tokenizer, texts, draft=draft))
+    predictor = SentimentPredictor(model, tokenizer, low_precision=True)
+    exact = SentimentPredictor(model, tokenizer).predict(texts)
+    found = predictor.predict(texts)
     assert [answer.label for answer in found] == [answer.label for answer in exact]
     close = [answer.score < 0.55 for answer in exact]
     assert 0 < sum(close) < len(texts)
@@ -121,12 +135,14 @@ def test_a_draft_changes_no_label_and_hardly_a_probability(
         assert ours.score == pytest.approx(theirs.score, abs=0.02)
         if theirs.score < 0.53:
             assert ours.score == pytest.approx(theirs.score, abs=1e-6)
-    # A draft that is as wrong as bf16 never is, and the close ones still come out right.
+    # A copy that is as wrong as bf16 never is, and the close ones still come out right.
+    low = predictor._copy
+    assert isinstance(low, SentimentLSTMForSequenceClassification)
     with torch.no_grad():
-        draft.classifier.bias.add_(torch.tensor([0.05, -0.05]))
-    found = list(predict(model, tokenizer, texts, draft=draft))
+        low.classifier.bias.add_(torch.tensor([0.05, -0.05]))
+    found = predictor.predict(texts)
     assert [answer.label for answer in found] == [answer.label for answer in exact]
-    alone = list(predict(draft, tokenizer, texts))
+    alone = SentimentPredictor(low, tokenizer).predict(texts)
     assert [answer.label for answer in alone] != [answer.label for answer in exact]
 
 
@@ -138,14 +154,14 @@ def test_a_draft_changes_no_label_and_hardly_a_probability(
         {"num_labels": 2, "problem_type": "regression"},
     ],
 )
-def test_where_numbers_count_there_is_no_draft(
+def test_where_numbers_count_there_is_no_low_precision(
     fields: dict[str, object], make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
-    assert low_precision_copy(make_model()) is not None
-    assert low_precision_copy(make_model(**fields)) is None
+    assert _low_precision_copy(make_model()) is not None
+    assert _low_precision_copy(make_model(**fields)) is None
     monkeypatch.setattr("torch.cpu.get_capabilities", dict)
-    assert low_precision_copy(make_model()) is None
+    assert _low_precision_copy(make_model()) is None
 
 
 def test_token_ids_are_those_of_a_call(
@@ -155,16 +171,16 @@ def test_token_ids_are_those_of_a_call(
     expected = tokenizer(texts, verbose=False)["input_ids"]
     tokenizer(texts, truncation=True, max_length=2, padding="max_length")  # sets the backend up so
     tokenizer.backend_tokenizer.encode_special_tokens = False
-    assert inference._token_ids(tokenizer, texts) == expected
+    assert SentimentPredictor(model, tokenizer).encode(texts) == expected
 
 
 def test_batches_count_the_padding_that_the_model_adds(
     make_model: MakeModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     model = make_model(pad_to_length=50)
-    sizes = []
+    sizes: list[int] = []
     model.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
-    list(predict(model, tokenizer, ["fine"] * 10, batch_tokens=200))
+    SentimentPredictor(model, tokenizer, batch_tokens=200).predict(["fine"] * 10)
     assert sizes == [4, 4, 2]
 
 
@@ -179,35 +195,119 @@ def test_texts_are_taken_as_they_are_needed(
             taken += 1
             yield f"review {taken}"
 
-    answers = predict(model, tokenizer, endless(), chunk_size=10)
+    answers = SentimentPredictor(model, tokenizer, chunk_size=10).stream(endless())
     for _ in range(11):
         next(answers)
     assert taken == 20
 
 
+def test_every_kind_of_sequence_gives_the_same(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    predictor = SentimentPredictor(model, tokenizer)
+    expected = predictor.predict_proba(TEXTS)
+    column = datasets.Dataset.from_dict({"text": TEXTS})["text"]
+    for texts in (tuple(TEXTS), iter(TEXTS), pd.Series(TEXTS), np.array(TEXTS), column):
+        np.testing.assert_array_equal(predictor.predict_proba(texts), expected)
+    assert predictor.predict([]) == []
+    assert predictor.predict_proba([]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, 2.5, float("nan"), b"fine", ["fine"]])
+def test_what_is_no_text_is_named(
+    wrong: Any, model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    predictor = SentimentPredictor(model, tokenizer)
+    with pytest.raises(TypeError, match=rf"texts\[1\] is {type(wrong).__name__}, not str"):
+        predictor.predict(["fine", wrong])
+    with pytest.raises(TypeError, match="texts is a str"):
+        predictor.predict("good")
+
+
+def test_ids_give_what_their_texts_give(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    predictor = SentimentPredictor(model, tokenizer)
+    found = predictor.predict_proba_ids(predictor.encode(TEXTS))
+    np.testing.assert_array_equal(found, predictor.predict_proba(TEXTS))
+
+
+def test_a_batch_of_columns_gets_labels_and_scores(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    predictor = SentimentPredictor(model, tokenizer)
+    texts = [text or "nothing" for text in TEXTS]
+    answers = predictor.predict([f"A title: {text}" for text in texts])
+    found = predictor({"title": ["A title"] * len(texts), "text": texts, "label": [0] * len(texts)})
+    assert found["predicted_label"] == [answer.label for answer in answers]
+    assert found["predicted_score"] == [answer.score for answer in answers]
+    assert found["label"] == [0] * len(texts)
+    mapped = datasets.Dataset.from_dict({"content": texts}).map(
+        predictor, batched=True, batch_size=3
+    )
+    alone = predictor.predict(texts)
+    assert mapped["predicted_label"][:] == [answer.label for answer in alone]
+    with pytest.raises(ValueError, match="no text column"):
+        predictor({"body": texts})
+
+
+def test_a_pickled_predictor_answers_the_same(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    predictor = SentimentPredictor(model, tokenizer, low_precision=True)
+    copy = pickle.loads(pickle.dumps(predictor))
+    texts = [*TEXTS, "_PAD or _UNK?"]
+    np.testing.assert_array_equal(copy.predict_proba(texts), predictor.predict_proba(texts))
+
+
+def test_threads_that_use_the_tokenizer_change_no_answer(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    predictor = SentimentPredictor(model, tokenizer)
+    expected = predictor.predict_proba(TEXTS)
+    stop = threading.Event()
+
+    def truncate() -> None:
+        while not stop.is_set():
+            tokenizer(TEXTS, truncation=True, max_length=2, padding="max_length")
+
+    others = [threading.Thread(target=truncate) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for found in pool.map(predictor.predict_proba, [TEXTS] * 60):
+                np.testing.assert_array_equal(found, expected)
+    finally:
+        stop.set()
+        for other in others:
+            other.join()
+
+
 def test_a_folder_loads_ready_to_predict(model_folder: Path) -> None:
-    model, tokenizer = load(model_folder)
-    assert not model.training
-    assert next(predict(model, tokenizer, ["Great!"])).label in ("NEGATIVE", "POSITIVE")
+    predictor = SentimentPredictor.from_pretrained(model_folder)
+    assert not predictor.model.training
+    (answer,) = predictor.predict(["Great!"])
+    assert answer.label in ("NEGATIVE", "POSITIVE")
 
 
 @pytest.mark.parametrize("name", ["nothing", "{folder}/nothing", "{folder}/nothing/here"])
 def test_a_missing_folder_is_named(name: str, tmp_path: Path) -> None:
     path = name.format(folder=tmp_path)
-    with pytest.raises(OSError, match=f"{path}: no such model folder"):
-        load(path)
+    with pytest.raises(ModelError, match=f"{path}: no such model folder"):
+        load_model(path)
 
 
 def test_a_model_that_does_not_load_is_named(model_folder: Path) -> None:
     weights = (model_folder / "model.safetensors").read_bytes()
     (model_folder / "model.safetensors").write_bytes(weights[:-50])
-    with pytest.raises(OSError, match=f"{model_folder}: cannot load this model"):
-        load(model_folder)
+    with pytest.raises(ModelError, match=f"{model_folder}: does not load"):
+        load_model(model_folder)
     (model_folder / "model.safetensors").unlink()
-    with pytest.raises(OSError, match=f"{model_folder}: cannot load this model"):
-        load(model_folder)
-    with pytest.raises(OSError, match="nobody/nothing: cannot load this model"):
-        load("nobody/nothing")
+    with pytest.raises(ModelError, match=f"{model_folder}: does not load"):
+        load_model(model_folder)
+    with pytest.raises(ModelError, match="nobody/nothing: does not load"):
+        load_model("nobody/nothing")
 
 
 def test_a_backbone_is_no_classifier(
@@ -215,14 +315,27 @@ def test_a_backbone_is_no_classifier(
 ) -> None:
     make_model().model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(OSError, match=r"no trained classifier, its weights lack classifier\.bias"):
-        load(tmp_path)
+    with pytest.raises(
+        ModelError, match=r"do not fit each other: missing keys, for example classifier\.bias"
+    ):
+        load_model(tmp_path)
+
+
+def test_weights_that_are_no_numbers_are_noticed(
+    make_model: MakeModel, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.classifier.bias.fill_(torch.nan)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="the model answers nan: its weights are damaged"):
+        SentimentPredictor.from_pretrained(tmp_path)
 
 
 def test_sizes_are_checked(
     model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    with pytest.raises(ValueError, match="must be 1 or more"):
-        next(predict(model, tokenizer, TEXTS, chunk_size=0))
-    with pytest.raises(TypeError, match="texts is a str"):
-        next(predict(model, tokenizer, "good"))
+    for sizes in ({"chunk_size": 0}, {"batch_tokens": 0}):
+        with pytest.raises(ValueError, match="must be 1 or more"):
+            SentimentPredictor(model, tokenizer, **sizes)

@@ -1,0 +1,196 @@
+"""Recipes: values, read from YAML and overrides, checked in one place."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support import RECIPES
+
+from sentiment_lstm.training import recipe as recipe_module
+from sentiment_lstm.training.recipe import RecipeError, dump_recipe, read_recipe
+from sentiment_lstm.training.run import pretrain, train
+
+WriteRecipe = Callable[..., Path]
+
+
+def test_overrides_precede_the_file_and_the_file_the_defaults(
+    write_recipe: WriteRecipe,
+) -> None:
+    path = write_recipe(hidden_size=20, pooling="max", bidirectional=False)
+    recipe = read_recipe(path, {"hidden_size": "24", "learning_rate": "1e-3"})
+    assert recipe.model.hidden_size == 24
+    assert recipe.model.pooling == "max"
+    assert recipe.model.bidirectional is False
+    assert recipe.training.learning_rate == 1e-3
+    assert recipe.model.classifier_dropout == 0.3
+    assert recipe.fields["hidden_size"] == 24
+    assert "classifier_dropout" not in recipe.fields
+
+
+def test_whole_numbers_stay_whole(write_recipe: WriteRecipe) -> None:
+    recipe = read_recipe(write_recipe(num_train_epochs=6), {"max_grad_norm": "5", "eval_steps": 9})
+    said = yaml.safe_load(dump_recipe(recipe.fields))
+    for name, value in {"num_train_epochs": 6, "max_grad_norm": 5, "eval_steps": 9}.items():
+        assert recipe.fields[name] == said[name] == value
+        assert type(said[name]) is int
+    assert type(recipe.training.num_train_epochs) is float
+    assert read_recipe(write_recipe(**said)).fields == recipe.fields
+
+
+def test_a_recipe_is_a_value(write_recipe: WriteRecipe, tmp_path: Path) -> None:
+    recipe = read_recipe(write_recipe(num_train_epochs=1, eval_steps=1000))
+    fields, steps = dict(recipe.fields), recipe.training.eval_steps
+    other = recipe.replace(hidden_size="24", output_dir=str(tmp_path / "other"))
+    assert other.model.hidden_size == 24
+    assert other.fields == {**fields, "hidden_size": 24, "output_dir": str(tmp_path / "other")}
+    with pytest.raises(RecipeError, match=r"recipe: .*`hidden_size` must be even"):
+        recipe.replace(hidden_size=15)
+    with pytest.raises(TypeError):
+        recipe.fields["seed"] = 3  # type: ignore[index]
+    train(recipe)
+    assert recipe.fields == fields, "training changes nothing of a recipe"
+    assert recipe.training.eval_steps == steps == 1000
+    assert recipe.training.output_dir == str(tmp_path / "run")
+
+
+def test_fields_of_version_0_1_are_read_with_a_warning(
+    write_recipe: WriteRecipe, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = read_recipe(write_recipe(word_pieces=5), {"average_decay": "0.9"})
+    assert recipe.tokenizer.max_word_pieces == 5
+    assert recipe.training.ema_decay == 0.9
+    assert recipe.fields["max_word_pieces"] == 5
+    assert "word_pieces" not in recipe.fields
+    assert "`word_pieces` is called `max_word_pieces` now" in caplog.text
+    assert "`average_decay` is called `ema_decay` now" in caplog.text
+
+
+def test_the_benchmark_recipe_is_the_default_on_other_reviews() -> None:
+    recipes = [read_recipe(RECIPES / f"{name}.yaml").fields for name in ("default", "benchmark")]
+    differing = {"train", "validation", "test", "output_dir"}
+    assert [
+        {name: value for name, value in recipe.items() if name not in differing}
+        for recipe in recipes
+    ] == [{name: v for name, v in recipes[0].items() if name not in differing}] * 2
+    assert all("/shared/" not in source for source in recipes[0]["train"])
+
+
+def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe) -> None:
+    assert read_recipe(write_recipe(learning_rate="5e-3")).training.learning_rate == 0.005
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"hiden_size": 8}, r"recipe\.yaml: no field `hiden_size`; did you mean `hidden_size`\?"),
+        ({"hidden_size": "big"}, r"recipe\.yaml: `hidden_size` must be a whole number; got 'big'"),
+        (
+            {"on_bad_line": "ignore"},
+            r"recipe\.yaml: `on_bad_line` must be one of raise, skip",
+        ),
+        ({"train": None}, "name the reviews"),
+        ({"hidden_size": 15}, r"recipe\.yaml: .*`hidden_size` must be even"),
+        ({"lr_scheduler_type": "straight"}, r"recipe\.yaml: .*straight"),
+        ({"hidden_size": None}, r"recipe\.yaml: `hidden_size` cannot be null"),
+        ({"save_steps": 7}, r"recipe\.yaml: `save_steps` follows `eval_steps`"),
+        ({"max_train_length": 0}, r"recipe\.yaml: `max_train_length` must be 1 or more"),
+        ({"soft_label_weight": 1.5}, r"recipe\.yaml: `soft_label_weight` must be from 0 to 1"),
+        ({"adversarial_epsilon": -1}, r"recipe\.yaml: `adversarial_epsilon` must be above 0"),
+        ({"early_stopping_patience": 0}, r"recipe\.yaml: `early_stopping_patience` must be 1"),
+        (
+            {"early_stopping_patience": 2, "load_best_model_at_end": False},
+            r"recipe\.yaml: `early_stopping_patience` needs validation",
+        ),
+        (
+            {"ema_decay": 0.9, "load_best_model_at_end": False},
+            r"recipe\.yaml: `ema_decay` needs `load_best_model_at_end`",
+        ),
+        ({"hidden_size": 8.5}, r"recipe\.yaml: `hidden_size` must be a whole number; got 8\.5"),
+        ({"bidirectional": "both"}, r"recipe\.yaml: `bidirectional` must be true or false"),
+        ({"learning_rate": [1, 2]}, r"recipe\.yaml: `learning_rate` takes one value"),
+        ({"learning_rate": True}, r"recipe\.yaml: `learning_rate` must be a number"),
+        ({"test": ["sample", "sample"]}, r"recipe\.yaml: `test` names sample more than once"),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_file(
+    fields: dict[str, Any], message: str, write_recipe: WriteRecipe
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        read_recipe(write_recipe(**fields))
+
+
+def test_a_wrong_override_is_named(write_recipe: WriteRecipe) -> None:
+    with pytest.raises(
+        RecipeError, match=r"override of .*recipe\.yaml: no field `seeed`; did you mean `seed`"
+    ):
+        read_recipe(write_recipe(), {"seeed": 1})
+
+
+def test_null_unsets_a_field(write_recipe: WriteRecipe) -> None:
+    path = write_recipe(test="sample:test", max_train_length=9, early_stopping_patience=None)
+    assert read_recipe(path).training.early_stopping_patience is None
+    recipe = read_recipe(path, {"test": "null", "max_train_length": None, "seed": "3"})
+    assert recipe.reviews.test == []
+    assert recipe.tokenizer.max_train_length is None
+    assert recipe.training.seed == 3
+
+
+def test_yaml_takes_no_for_false(write_recipe: WriteRecipe) -> None:
+    path = write_recipe(logging_strategy=False, load_best_model_at_end=False)
+    assert read_recipe(path).training.logging_strategy == "no"
+
+
+@pytest.mark.parametrize(("said", "machine", "expected"), [
+    (None, True, True), (None, False, False), (True, False, True), (False, True, False),
+])  # fmt: skip
+def test_bf16_follows_the_machine_unless_the_recipe_says(
+    said: bool | None,
+    machine: bool,
+    expected: bool,
+    write_recipe: WriteRecipe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recipe_module, "_computes_in_bf16", lambda use_cpu: machine)
+    assert read_recipe(write_recipe(bf16=said)).training.bf16 is expected
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1\n", ""])
+def test_what_is_no_recipe_says_so(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"broken\.yaml: (no valid YAML|a recipe is)"):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_recipes_of_the_project_are_valid(path: Path) -> None:
+    recipe = read_recipe(path, {"use_cpu": True})
+    assert recipe.training.output_dir == f"runs/{path.stem}"
+
+
+def test_an_average_decay_of_one_is_refused(write_recipe: WriteRecipe) -> None:
+    with pytest.raises(RecipeError, match="`ema_decay` must be between 0 and 1"):
+        read_recipe(write_recipe(ema_decay=1.0))
+
+
+@pytest.mark.parametrize("field", [{"test": "sample"}, {"adversarial_epsilon": 1.0}])
+def test_pretraining_says_what_means_nothing_to_it(
+    field: dict[str, Any], write_recipe: WriteRecipe, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=f"`{next(iter(field))}` means nothing to pretraining"):
+        pretrain(read_recipe(write_recipe(**field)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_halves_need_soft_labels(write_recipe: WriteRecipe) -> None:
+    with pytest.raises(RecipeError, match="`augment_halves` needs `soft_labels`"):
+        train(read_recipe(write_recipe(augment_halves=True)))
+
+
+def test_texts_without_labels_need_soft_ones(write_recipe: WriteRecipe, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("A lamp.\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="`unlabelled` texts need `soft_labels`"):
+        train(read_recipe(write_recipe(unlabelled=str(texts))))
