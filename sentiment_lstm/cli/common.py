@@ -1,0 +1,121 @@
+"""What the commands share: how they are declared, the fields of a recipe, where output goes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+TRACEBACK_HELP = "show where an error was raised, for bug reports"
+
+
+def add_command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    summary: str,
+    details: str,
+) -> argparse.ArgumentParser:
+    """Declare a command.
+
+    Args:
+        commands: What `add_subparsers` returned.
+        name: What it is called.
+        run: What does it, given the options. It raises `ImportError`, `OSError` or `ValueError`
+            for bad input, and calls `options.error` with a message for wrong usage.
+        summary: What it does, for the list of commands.
+        details: What stands at the end of its help, with examples.
+
+    Returns:
+        The parser of its options.
+    """
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary.capitalize() + ".",
+        epilog=textwrap.dedent(details).strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    # Suppressed, so that it does not undo the same option before the command.
+    command.add_argument(
+        "--traceback", action="store_true", default=argparse.SUPPRESS, help=TRACEBACK_HELP
+    )
+    command.set_defaults(run=run, error=command.error, takes_fields=False, when_interrupted="")
+    return command
+
+
+def take_recipe(command: argparse.ArgumentParser, resumes: str) -> None:
+    """Let a command take a recipe and, as options, its fields.
+
+    Args:
+        command: The parser of the command.
+        resumes: Where it resumes when it was interrupted, "from the last checkpoint".
+    """
+    command.set_defaults(
+        takes_fields=True, when_interrupted=f"; the same command resumes {resumes}"
+    )
+    command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
+
+
+def read_overrides(words: Sequence[str]) -> dict[str, str | list[str] | bool | None]:
+    """Fields of a recipe from the command line; which there are, and of what type, it knows.
+
+    Args:
+        words: `--field value`, `--field=value`, `--field value value`, or `--field` alone;
+            `--learning-rate` is `learning_rate`. A value that begins with two hyphens needs `=`.
+
+    Returns:
+        Field -> its value, all its values if there are several, `True` if there is none, or
+        `None` for the value `null`.
+
+    Raises:
+        ValueError: If a value belongs to no field.
+    """
+    fields: dict[str, list[str]] = {}
+    values: list[str] | None = None
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            values = fields[name.replace("-", "_")] = [value] if equals else []
+        elif values is None:
+            raise ValueError(f"unrecognized arguments: {word}")
+        else:
+            values.append(word)
+    return {name: _one_or_all(values) for name, values in fields.items()}
+
+
+def _one_or_all(values: list[str]) -> str | list[str] | bool | None:
+    if len(values) > 1:
+        return values
+    if not values:
+        return True
+    return None if values[0] == "null" else values[0]
+
+
+@contextmanager
+def open_output(path: str | None) -> Iterator[TextIO]:
+    """Standard output, or a file that takes its name when it is whole."""
+    if path is None:
+        yield sys.stdout
+        sys.stdout.flush()
+    else:
+        part = path + ".part"
+        with open(part, "w", encoding="utf-8", newline="") as stream:
+            yield stream
+        os.replace(part, path)
+        sys.stderr.write(f"wrote {path}\n")
+
+
+def summarise(metrics: Mapping[str, Any]) -> str:
+    """The headline figures of one set of reviews, as a line."""
+    return (
+        f"{metrics['reviews']:,} reviews, accuracy {metrics['accuracy']:.2%} "
+        f"(95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
+        f"loss {metrics['loss']:.4f}, "
+        f"calibration error {metrics['expected_calibration_error']:.2%}"
+    )

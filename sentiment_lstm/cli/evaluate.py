@@ -1,0 +1,49 @@
+"""`sentiment-lstm evaluate`: metrics of a model on labelled reviews."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from .common import add_command, open_output, summarise
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    command = add_command(
+        commands,
+        "evaluate",
+        _run,
+        "measure a model on labelled reviews",
+        """
+        A SOURCE is a file (.ft.txt, .csv, .jsonl, .parquet; .gz or .bz2), a Hub dataset, or
+        `sample`; a split or slice of it follows a colon.
+
+        examples:
+          sentiment-lstm evaluate runs/demo sample:test
+          sentiment-lstm evaluate runs/default test.ft.txt.bz2:train[50%:] --output test.json
+          sentiment-lstm evaluate runs/default fancyzhx/amazon_polarity:test[:1000]
+        """,
+    )
+    command.add_argument("model", metavar="MODEL", help="a model folder or Hub repository")
+    command.add_argument("source", metavar="SOURCE", nargs="+", help="labelled reviews")
+    command.add_argument(
+        "--on_bad_line", choices=["raise", "skip"], default="raise", help="default: raise"
+    )
+    command.add_argument("--output", metavar="FILE", help="write the metrics there, as json")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from ..data.dataset import load_many
+    from ..evaluation.evaluate import evaluate
+    from ..inference.predictor import SentimentPredictor
+
+    predictor = SentimentPredictor.from_pretrained(options.model)
+    results = {}
+    for source, reviews in load_many(options.source, on_bad_line=options.on_bad_line).items():
+        results[source] = evaluate(predictor, reviews)
+        sys.stderr.write(f"{source}: {summarise(results[source])}\n")
+    with open_output(options.output) as stream:
+        stream.write(json.dumps(results, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,41 @@
+"""`sentiment-lstm export`: a model as ONNX."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from .common import add_command
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    command = add_command(
+        commands,
+        "export",
+        _run,
+        "write a model as ONNX",
+        """
+        FOLDER gets model.onnx, the config and the tokenizer. model.onnx takes input_ids and
+        attention_mask of any batch and length and returns logits, which are compared with those
+        of torch before anything is written. Needs `pip install "sentiment-lstm[export]"`.
+
+        examples:
+          sentiment-lstm export runs/default runs/default-onnx
+          sentiment-lstm export runs/default runs/default-int8 --int8
+        """,
+    )
+    command.add_argument("model", metavar="MODEL", help="a model folder or Hub repository")
+    command.add_argument("folder", metavar="FOLDER", help="a new or empty folder")
+    command.add_argument(
+        "--int8", action="store_true", help="8-bit weights: smaller, faster, nearly the same"
+    )
+
+
+def _run(options: argparse.Namespace) -> None:
+    from ..files import ONNX_FILE
+    from ..inference.onnx import export
+
+    path = export(options.model, options.folder, int8=options.int8) / ONNX_FILE
+    sys.stdout.write(f"{path.stat().st_size:>12,}  {path}\n")

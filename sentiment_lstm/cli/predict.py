@@ -1,0 +1,140 @@
+"""`sentiment-lstm predict`: labels of texts, of a file or of standard input."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from itertools import tee
+from typing import Any
+
+from ..default_model import default_model
+from .common import add_command, open_output
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    command = add_command(
+        commands,
+        "predict",
+        _run,
+        "classify texts",
+        """
+        Without TEXT and --input, reviews are read from standard input, one a line. The output
+        has one line a review, in order, with the label and the score of transformers' pipeline.
+        Without --model the default model predicts, the released checkpoint; a first TEXT that is
+        a model folder is taken for the model.
+
+        A file is computed in bf16 where the machine does so, and close calls again in float32:
+        the labels are the same, the scores within 0.01. With --input and --output the work can
+        be stopped: the same command resumes it, and several processes share it.
+
+        examples:
+          sentiment-lstm predict "Broke after a week." "Best purchase this year!"
+          sentiment-lstm predict --model runs/demo "Broke after a week."
+          sentiment-lstm predict --model runs/demo --input reviews.txt.gz --output labels.jsonl
+          torchrun --nproc_per_node 2 -m sentiment_lstm predict --model runs/demo \\
+              --input reviews.txt.gz --output labels.jsonl
+          cut -f3 reviews.tsv | sentiment-lstm predict --model runs/demo --format csv > labels.csv
+        """,
+    )
+    command.set_defaults(when_interrupted="; with --input and --output the same command resumes")
+    command.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a model folder or Hub repository (default: the released checkpoint)",
+    )
+    command.add_argument("text", metavar="TEXT", nargs="*", help="texts to classify")
+    command.add_argument(
+        "--input",
+        metavar="FILE",
+        help="lines of text (.txt; a fastText label in front is left out), .csv or .jsonl; also "
+        ".gz or .bz2",
+    )
+    command.add_argument("--text_column", metavar="NAME", help="column of the text in --input")
+    command.add_argument("--output", metavar="FILE", help="write there, not to standard output")
+    command.add_argument(
+        "--format", choices=["jsonl", "csv"], default="jsonl", help="default: jsonl"
+    )
+    command.add_argument("--include_text", action="store_true", help="repeat each text")
+    command.add_argument(
+        "--exact", action="store_true", help="compute a file in float32 throughout"
+    )
+    command.add_argument(
+        "--chunk_size",
+        type=int,
+        default=4096,
+        metavar="N",
+        help="texts to collect before classifying them; 1 answers line by line (default: 4096)",
+    )
+
+
+def _run(options: argparse.Namespace) -> None:
+    model, given = _split_model(options)
+    if given and options.input:
+        raise ValueError("give texts or --input, not both")
+    from ..inference.batch import Rows, predict_file
+    from ..inference.predictor import SentimentPredictor
+
+    rows = Rows(options.format, options.include_text)
+    if options.input and options.output:
+        is_main = predict_file(
+            model,
+            options.input,
+            options.output,
+            text_column=options.text_column,
+            rows=rows,
+            exact=options.exact,
+            chunk_size=options.chunk_size,
+        )
+        if is_main:
+            sys.stderr.write(f"wrote {options.output}\n")
+        return
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("several processes need --input and --output")
+    texts, kept = tee(_texts(given, options))
+    predictor = SentimentPredictor.from_pretrained(
+        model,
+        low_precision=bool(options.input) and not options.exact,
+        chunk_size=options.chunk_size,
+    )
+    with open_output(options.output) as stream:
+        stream.write(rows.header)
+        predictions = predictor.stream(texts)
+        for number, (text, prediction) in enumerate(zip(kept, predictions, strict=True), 1):
+            stream.write(rows.row(text, prediction))
+            if number % options.chunk_size == 0:
+                stream.flush()
+
+
+def _split_model(options: argparse.Namespace) -> tuple[str, list[str]]:
+    """The model and the texts: before there was --model, the model was the first argument."""
+    texts: list[str] = options.text
+    if options.model is not None:
+        return options.model, texts
+    first = texts[0] if texts else ""
+    # os.path and not Path, which raises for a text that is too long to be a name.
+    if first and os.path.isfile(os.path.join(first, "config.json")):
+        return first, texts[1:]
+    if not any(map(str.isspace, first)) and any(mark in first for mark in "/\\"):
+        first = shlex.quote(first)
+        options.error(
+            f"{first} may be a model or a text, and no model folder is there: say --model {first} "
+            f"if it is a model, and --model MODEL {first} if it is a text"
+        )
+    return str(default_model()), texts
+
+
+def _texts(given: list[str], options: argparse.Namespace) -> Iterable[str]:
+    """The texts to classify, from the one place that the options name."""
+    from ..data.texts import read_texts
+
+    if given:
+        return given
+    if options.input:
+        return read_texts(options.input, text_column=options.text_column)
+    if sys.stdin.isatty():
+        sys.stderr.write("reading reviews from the terminal, one a line; end with Ctrl-D\n")
+    return (line.rstrip("\n") for line in sys.stdin)

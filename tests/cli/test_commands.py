@@ -1,0 +1,68 @@
+"""train, evaluate and push as a user meets them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sentiment_lstm.cli.main import main
+
+
+def test_evaluate_prints_the_metrics_of_each_source(
+    model_folder: Path, review_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = [f"{review_file}:train[:30]", f"{review_file}:train[30:]"]
+    assert main(["evaluate", str(model_folder), *sources]) == 0
+    captured = capsys.readouterr()
+    results = json.loads(captured.out)
+    assert list(results) == sources
+    assert all(0 <= metrics["accuracy"] <= 1 for metrics in results.values())
+    assert "30 reviews, accuracy" in captured.err
+
+
+def test_train_from_a_recipe_to_a_folder(
+    review_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(
+        f"train: {review_file}\nvalidation: {review_file}\nnum_train_epochs: 1\nhidden_size: 8\n"
+        "embedding_size: 4\ndisable_tqdm: true\n"
+    )
+    folder = tmp_path / "run"
+    fields = [f"--output_dir={folder}", "--seed", "3", "--learning-rate", "0.01", "--use_cpu"]
+    assert main(["train", str(recipe), *fields]) == 0
+    output = capsys.readouterr().out
+    assert f"validation/{review_file}: 60 reviews, accuracy" in output
+    assert output.endswith(f"model folder: {folder}\n")
+    assert {"seed: 3", "learning_rate: 0.01", "use_cpu: true"} <= set(
+        (folder / "recipe.yaml").read_text().splitlines()
+    )
+    assert main(["predict", "--model", str(folder), "fine"]) == 0
+
+
+def test_a_misspelled_field_is_named(
+    review_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(f"train: {review_file}\nvalidation: {review_file}\n")
+    assert main(["train", str(recipe), "--seeed", "3"]) == 1
+    error = capsys.readouterr().err
+    assert "seeed" in error
+    assert "did you mean" in error
+
+
+def test_a_dry_run_of_push_lists_what_would_be_sent(
+    review_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(f"train: {review_file}\nvalidation: {review_file}\nnum_train_epochs: 1\n")
+    folder = tmp_path / "run"
+    sizes = ["--hidden_size", "8", "--embedding_size", "4"]
+    assert main(["train", str(recipe), "--output_dir", str(folder), *sizes]) == 0
+    capsys.readouterr()
+    assert main(["push", str(folder), "me/tiny", "--dry-run"]) == 0
+    output = capsys.readouterr().out
+    for name in ("README.md", "model.safetensors", "modeling_sentiment_lstm.py", "recipe.yaml"):
+        assert name in output
+    assert main(["push", str(tmp_path), "me/tiny", "--dry-run"]) == 1
+    assert "sentiment-lstm: error: " in capsys.readouterr().err

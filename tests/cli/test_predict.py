@@ -1,0 +1,169 @@
+"""predict as a user meets it: which words are the model and which are texts, and what comes out."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import pipeline
+
+from sentiment_lstm.cli.main import main
+
+TEXTS = [
+    "I love it, works well.",
+    "",
+    "Waste of money; broke in a week.",
+    'He said "great", twice.',
+]
+TEXT = "Broke after a week."
+
+
+def lines_of(output: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.fixture
+def text_file(tmp_path: Path) -> Path:
+    path = tmp_path / "texts.txt"
+    path.write_text("".join(text + "\n" for text in TEXTS), encoding="utf-8")
+    return path
+
+
+def texts_of(capsys: pytest.CaptureFixture[str]) -> list[object]:
+    """Which texts were answered, of a call with `--include_text`."""
+    return [row["text"] for row in lines_of(capsys.readouterr().out)]
+
+
+# --- answers -------------------------------------------------------------------------------------
+
+
+def test_predictions_are_those_of_the_pipeline(
+    model_folder: Path, text_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = pipeline("text-classification", model=str(model_folder))(TEXTS)
+    for arguments in (
+        TEXTS,
+        ["--input", str(text_file), "--exact"],
+        ["--input", str(text_file), "--exact", "--chunk_size", "1"],
+    ):
+        assert main(["predict", "--model", str(model_folder), *arguments]) == 0
+        found = lines_of(capsys.readouterr().out)
+        assert [row["label"] for row in found] == [row["label"] for row in expected]
+        assert [row["score"] for row in found] == pytest.approx([row["score"] for row in expected])
+
+
+def test_standard_input_and_every_format_give_the_same(
+    model_folder: Path,
+    text_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arguments = ["predict", "--model", str(model_folder), "--include_text"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text_file.read_text(encoding="utf-8")))
+    assert main(arguments) == 0
+    expected = lines_of(capsys.readouterr().out)
+    assert [row["text"] for row in expected] == TEXTS
+    output = tmp_path / "labels.csv"
+    arguments += ["--input", str(text_file), "--exact", "--format", "csv", "--output", str(output)]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == ""
+    with open(output, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["label"], row["text"]) for row in rows] == [
+        (row["label"], row["text"]) for row in expected
+    ]
+    assert [float(row["score"]) for row in rows] == [row["score"] for row in expected]
+
+
+def test_a_failure_leaves_the_output_file_as_it_was(model_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    output.write_text("precious\n")
+    arguments = ["predict", "--model", str(model_folder), "--output", str(output), "--input"]
+    assert main([*arguments, str(tmp_path / "nowhere.txt")]) == 1
+    assert output.read_text() == "precious\n"
+
+
+# --- which word is the model ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def default(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model folder where the package looks for its default model."""
+    folder = model_folder.rename(tmp_path / "hub_card")
+    module = sys.modules["sentiment_lstm.default_model"]  # its name at the top is the function
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "default_model.py"))
+    return folder
+
+
+def test_where_no_model_is_named_the_default_model_predicts(
+    default: Path, text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--model", str(default), TEXT]) == 0
+    expected = capsys.readouterr().out
+    assert main(["predict", TEXT]) == 0
+    assert capsys.readouterr().out == expected
+    output = tmp_path / "labels.jsonl"
+    assert main(["predict", "--input", str(text_file), "--output", str(output)]) == 0
+    assert len(output.read_text().splitlines()) == len(TEXTS)
+    (default / "model.safetensors").unlink()
+    assert main(["predict", TEXT]) == 1
+    assert "no released checkpoint here; name a model folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["fine"],  # no guess is made from the number of words
+        ["fine", TEXT],
+        ["good / bad"],
+        ["C:\\ is full"],
+        ["a long review " * 400],  # longer than a file may be called
+        ["", "fine"],
+    ],
+)
+def test_what_is_no_model_folder_is_a_text(
+    texts: list[str],
+    default: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(default)  # where config.json lies
+    assert main(["predict", "--include_text", *texts]) == 0
+    assert texts_of(capsys) == texts
+
+
+def test_a_first_argument_that_is_a_model_folder_is_the_model(
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model_folder.rename(tmp_path / "my model")  # a folder may have a space, too
+    monkeypatch.chdir(tmp_path)
+    for name in ("my model", "./my model", str(tmp_path / "my model")):
+        assert main(["predict", name, TEXT, "--include_text"]) == 0
+        assert texts_of(capsys) == [TEXT]
+
+
+def test_with_a_model_named_every_other_word_is_a_text(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [str(model_folder), "either/or"]
+    assert main(["predict", "--include_text", "--model", str(model_folder), *texts]) == 0
+    assert texts_of(capsys) == texts
+
+
+@pytest.mark.parametrize("word", ["me/model", "runs/demo", "either/or", ".\\runs", "{empty}"])
+def test_a_word_that_may_be_a_model_or_a_text_is_refused(
+    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    word = word.format(empty=tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["predict", word, TEXT])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert "--model MODEL" in error
+    assert error.count(word) == 3  # what is wrong, and what to do in either case
