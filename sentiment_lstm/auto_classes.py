@@ -7,15 +7,18 @@ config.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from transformers import AutoConfig
 
 from .configuration_sentiment_lstm import SentimentLSTMConfig
 
 
 def _register_models() -> None:
-    from transformers import AutoModel, AutoModelForSequenceClassification
+    from transformers import (
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+        MODEL_MAPPING,
+        AutoModel,
+        AutoModelForSequenceClassification,
+    )
 
     from .modeling_sentiment_lstm import SentimentLSTMForSequenceClassification, SentimentLSTMModel
 
@@ -26,9 +29,9 @@ def _register_models() -> None:
         "AutoModelForSequenceClassification"
     )
     # A class that somebody else has registered in the meantime stays.
-    with suppress(ValueError):
+    if SentimentLSTMConfig not in MODEL_MAPPING:
         AutoModel.register(SentimentLSTMConfig, SentimentLSTMModel)
-    with suppress(ValueError):
+    if SentimentLSTMConfig not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         AutoModelForSequenceClassification.register(
             SentimentLSTMConfig, SentimentLSTMForSequenceClassification
         )

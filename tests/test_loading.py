@@ -1,6 +1,8 @@
 """Every way to load a model folder or a Hub repository, with the package and without it."""
 
 import json
+import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 from fake_hub import FakeHub
-from support import PRESETS, WITHOUT_PACKAGE, randomised
+from support import PRESETS, ROOT, WITHOUT_PACKAGE, randomised
 from transformers import pipeline
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
@@ -109,7 +111,7 @@ else:
 def repositories(
     hub: FakeHub, make_model: MakeModel, reviews: list[tuple[str, int]], tmp_path: Path
 ) -> dict[str, dict[str, Any]]:
-    """Two repositories, one for each face, with a first revision `v1`, and what they answer."""
+    """Two repositories, one for each preset, with a first revision `v1`, and what they answer."""
     answers: dict[str, dict[str, Any]] = {}
     for name, tokenizer_preset in (("default", {}), ("tutorial", TUTORIAL_PRESET)):
         options: Any = tokenizer_preset
@@ -153,3 +155,68 @@ def test_every_way_to_load(
     )
     assert done.returncode == 0, done.stderr[-1500:]
     assert done.stdout.endswith("done\n")
+
+
+# --- what is registered, and when ----------------------------------------------------------------
+
+FIRST_CALLS = {
+    "pipeline": "pipeline('text-classification', folder)('fine')",
+    "from_pretrained": "assert_ours(AutoModelForSequenceClassification.from_pretrained(folder))",
+    "for_model": "assert_ours(AutoModel.from_config(AutoConfig.for_model('sentiment_lstm')))",
+    "an unpickled config": "assert_ours(AutoModel.from_config(unpickle('config')))",
+    "an unpickled model": "assert_ours(unpickle('model'))",
+    "the model's module": """
+from sentiment_lstm.modeling_sentiment_lstm import SentimentLSTMModel
+assert_ours(SentimentLSTMModel(SentimentLSTMModel.config_class(vocab_size=9)))
+""",
+}
+
+
+@pytest.mark.parametrize("call", FIRST_CALLS.values(), ids=FIRST_CALLS.keys())
+def test_whatever_comes_first_finds_the_model_classes(
+    call: str, model_folder: Path, tmp_path: Path
+) -> None:
+    """They are registered when the first config is made, and only then imported."""
+    model = SentimentLSTMForSequenceClassification.from_pretrained(model_folder)
+    (tmp_path / "model.pickle").write_bytes(pickle.dumps(model))
+    (tmp_path / "config.pickle").write_bytes(pickle.dumps(model.config))
+    start = """
+import os, pickle, sys
+import sentiment_lstm
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, pipeline
+folder = sys.argv[1]
+
+def unpickle(name):
+    with open(f"{name}.pickle", "rb") as file:
+        return pickle.load(file)
+
+def assert_ours(model):
+    assert type(model).__module__ == "sentiment_lstm.modeling_sentiment_lstm"
+    model.save_pretrained("saved")
+    assert {"configuration_sentiment_lstm.py", "modeling_sentiment_lstm.py"} <= set(
+        os.listdir("saved"))
+    AutoModel.from_pretrained("saved")
+
+assert "sentiment_lstm.modeling_sentiment_lstm" not in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", start + call, str(model_folder)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+
+
+def test_a_class_that_somebody_else_registered_stays() -> None:
+    code = """
+import sentiment_lstm
+from transformers import AutoModel, PreTrainedModel
+class Mine(PreTrainedModel):
+    config_class = sentiment_lstm.SentimentLSTMConfig
+AutoModel.register(sentiment_lstm.SentimentLSTMConfig, Mine)
+assert type(AutoModel.from_config(sentiment_lstm.SentimentLSTMConfig())) is Mine
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
