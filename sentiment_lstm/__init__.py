@@ -84,12 +84,13 @@ def __dir__() -> list[str]:
 def _is_own_command() -> bool:
     """Whether this process is `sentiment-lstm`, which answers `--help` without transformers.
 
-    It imports `auto_classes` itself before it does anything with a model.
+    What its commands import to work with a model imports `auto_classes` too.
     """
     # While Python imports the package of `python -m NAME ...`, `sys.argv` is `["-m", ...]`.
     if sys.argv[:1] == ["-m"]:
         return sys.orig_argv[-len(sys.argv) :][:1] == [__name__]
-    return os.path.basename(sys.argv[0]) in ("sentiment-lstm", "sentiment-lstm.exe")
+    program = os.path.basename(sys.argv[0]) if sys.argv else ""
+    return program in ("sentiment-lstm", "sentiment-lstm.exe")
 
 
 if not _is_own_command():
