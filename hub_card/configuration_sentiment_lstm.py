@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
@@ -22,9 +23,9 @@ _DROPOUTS = (
 class SentimentLSTMConfig(PreTrainedConfig):
     """Everything that decides the architecture of a `SentimentLSTMModel` and its classifier.
 
-    The defaults are the *default face*: padding is masked out, so a review's logits do not depend
-    on how it was batched. `SentimentLSTMConfig.tutorial()` is the *tutorial face*, the network of
-    the article "LSTM: From Zero to Hero with PyTorch" to the last number.
+    The defaults are the *default preset*: padding is masked out, so a review's logits do not
+    depend on how it was batched. `SentimentLSTMConfig.tutorial()` is the *tutorial preset*, the
+    network of the article "LSTM: From Zero to Hero with PyTorch" to the last number.
 
     Args:
         vocab_size (`int`, defaults to 32000): Rows of the embedding, `_PAD` and `_UNK` included.
@@ -78,6 +79,9 @@ class SentimentLSTMConfig(PreTrainedConfig):
     # A review has neither; transformers looks them up when it warns of padding without a mask.
     bos_token_id: ClassVar[None] = None
     eos_token_id: ClassVar[None] = None
+    # Called with the first config. The package sets it to register the model classes with the Auto
+    # classes, which it leaves until then to be imported fast; on the Hub nothing sets it.
+    register_models: ClassVar[Callable[[], None] | None] = None
 
     vocab_size: int = 32_000
     embedding_size: int = 128
@@ -101,6 +105,8 @@ class SentimentLSTMConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Complete the label names, warn about unknown fields and validate."""
+        if (register := type(self).register_models) is not None:
+            register()
         if self.id2label is None and self.label2id is not None:
             self.id2label = {int(index): name for name, index in self.label2id.items()}
         elif self.id2label is None and kwargs.get("num_labels", 2) == 2:
@@ -112,6 +118,12 @@ class SentimentLSTMConfig(PreTrainedConfig):
             if not key.startswith("_"):
                 logger.warning("%s has no field `%s`: misspelled?", type(self).__name__, key)
         self.validate_architecture()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A config that is unpickled is not made, but may be this process's first.
+        if (register := type(self).register_models) is not None:
+            register()
+        self.__dict__.update(state)
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -145,7 +157,7 @@ class SentimentLSTMConfig(PreTrainedConfig):
             **kwargs: Fields to set or to override; `vocab_size` most of all.
 
         Returns:
-            A config in the tutorial face.
+            A config of the tutorial preset.
         """
         tutorial: dict[str, Any] = {
             "embedding_size": 400,

@@ -23,7 +23,7 @@ within 1/sqrt(units), and within 1/sqrt(pooled).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,7 +31,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
-from transformers.utils.generic import ModelOutput
+from transformers.utils.generic import can_return_tuple
 
 from .configuration_sentiment_lstm import SentimentLSTMConfig
 
@@ -41,7 +41,6 @@ State = dict[str, torch.Tensor]
 _Moved = tuple[torch.Tensor, torch.Tensor]
 # True for words, False for padding, `(batch, sequence, 1)` bool; `None` where there is no padding.
 _IsWord = torch.Tensor | None
-_Output = TypeVar("_Output", bound=ModelOutput)
 
 
 @dataclass
@@ -147,6 +146,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         self.pooler = SentimentLSTMPooler(config)
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -155,7 +155,8 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         state: State | None = None,
         use_cache: bool | None = None,
         output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
+        *,
+        return_dict: bool | None = None,  # read by the decorator
     ) -> SentimentLSTMModelOutput | tuple[Any, ...]:
         """Read a batch of reviews, or the next pieces of them.
 
@@ -181,9 +182,9 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         """
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
-        words = self._checked(input_ids, attention_mask, inputs_embeds, state, use_cache)
+        words = self._validate_inputs(input_ids, attention_mask, inputs_embeds, state, use_cache)
         length = words.shape[1]
-        words, mask, moved = self._arranged(words, _word_mask(words, attention_mask))
+        words, mask, moved = self._right_pad(words, _word_mask(words, attention_mask))
         if inputs_embeds is None:
             hidden = self.embeddings(words)  # (B, T, E)
         else:  # not multiplied by the mask: padding may hold NaN
@@ -193,39 +194,38 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         is_word = None if _all_words(mask) else mask.unsqueeze(-1)  # (B, T, 1)
         all_states: list[torch.Tensor] = []
         if output_hidden_states:
-            hidden = _recorded(_zeroed(hidden, is_word), moved, all_states)
+            hidden = _record_hidden_state(_zero_padding(hidden, is_word), moved, all_states)
         cells: list[State] = []
         for index, layer in enumerate(self.layers):
             if index > 0:
                 hidden = self.hidden_dropout(hidden)
             before = None if state is None else {name: state[name][:, index] for name in _CELLS}
             hidden, cell = layer(hidden, lengths, before, use_cache, is_word is not None)
-            hidden = _zeroed(hidden, is_word)  # (B, T, H), zero at padding
+            hidden = _zero_padding(hidden, is_word)  # (B, T, H), zero at padding
             if output_hidden_states:
-                hidden = _recorded(hidden, moved, all_states)
+                hidden = _record_hidden_state(hidden, moved, all_states)
             cells.append(cell)
         if not output_hidden_states:
-            _recorded(hidden, moved, all_states)
+            _record_hidden_state(hidden, moved, all_states)
         pooled, seen = self.pooler(hidden, is_word, lengths, state)  # (B, P * H)
 
         if length == 0 and self.config.pad_to_length is None:
             all_states = [states[:, :0] for states in all_states]
         if use_cache:
             seen |= {name: torch.stack([cell[name] for cell in cells], 1) for name in _CELLS}
-        output = SentimentLSTMModelOutput(
+        return SentimentLSTMModelOutput(
             last_hidden_state=all_states[-1],
             pooler_output=pooled,
             hidden_states=tuple(all_states) if output_hidden_states else None,
             state=seen if use_cache else None,
         )
-        return _as_asked(output, return_dict, self.config)
 
     @property
     def can_read_in_pieces(self) -> bool:
         """Whether a text may be fed in pieces: one direction, padding masked out."""
         return not self.config.bidirectional and self.config.pad_to_length is None
 
-    def _checked(
+    def _validate_inputs(
         self,
         input_ids: torch.Tensor | None,
         attention_mask: torch.Tensor | None,
@@ -261,7 +261,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         # Tokenizers return an empty text as floats, and the pipeline then its whole batch.
         return input_ids.long() if input_ids.is_floating_point() else input_ids
 
-    def _arranged(
+    def _right_pad(
         self, words: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, _Moved | None]:
         """Put the padding where the layers want it.
@@ -305,7 +305,7 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
     """The backbone with dropout and a linear classifier on the pooled review.
 
     An empty review has a zero vector, and so the classifier's bias as its logits (in the
-    tutorial face: the logits of a review of nothing but padding).
+    tutorial preset: the logits of a review of nothing but padding).
 
     Args:
         config (`SentimentLSTMConfig`): The architecture; `num_labels` and `problem_type` decide
@@ -325,6 +325,7 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
         self.classifier = nn.Linear(pooled_size, 1 if config.single_logit else self.num_labels)
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -334,7 +335,8 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
         state: State | None = None,
         use_cache: bool | None = None,
         output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
+        *,
+        return_dict: bool | None = None,  # read by the decorator
     ) -> SentimentLSTMClassifierOutput | tuple[Any, ...]:
         """Classify a batch of reviews.
 
@@ -371,10 +373,9 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
             if self.config.single_logit and labels.is_floating_point():
                 raise ValueError("with `single_logit` the labels are classes: pass integers")
             loss = self.loss_function(labels, logits, self.config)
-        output = SentimentLSTMClassifierOutput(
+        return SentimentLSTMClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, state=outputs.state
         )
-        return _as_asked(output, return_dict, self.config)
 
 
 class SentimentLSTMDropout(nn.Module):
@@ -450,12 +451,12 @@ class SentimentLSTMLayer(nn.Module):
         """
         weight_dropout = self.weight_dropout if self.training else 0.0
         if use_cache or cell is not None:
-            return _run_in_pieces(self.forward_lstm, hidden, lengths, cell, weight_dropout)
+            return _run_stateful(self.forward_lstm, hidden, lengths, cell, weight_dropout)
         states = _run(self.forward_lstm, hidden, weight_dropout)
         if self.backward_lstm is not None:
             order = _reversal(lengths, hidden.shape[1]) if padded else None
-            backward = _run(self.backward_lstm, _turned(hidden, order), weight_dropout)
-            states = torch.cat([states, _turned(backward, order)], dim=-1)
+            backward = _run(self.backward_lstm, _reverse_sequences(hidden, order), weight_dropout)
+            states = torch.cat([states, _reverse_sequences(backward, order)], dim=-1)
         return states, {}
 
 
@@ -490,8 +491,8 @@ class SentimentLSTMPooler(nn.Module):
             before: What this returned for the pieces before this one.
 
         Returns:
-            The vectors `(batch, poolings * hidden_size)`, zero for an empty review, and what is
-            needed to go on.
+            The vectors `(batch, poolings * hidden_size)`, zero for an empty review, and what the
+            next piece needs.
         """
         vectors: list[torch.Tensor] = []
         seen: State = {}
@@ -516,7 +517,7 @@ class SentimentLSTMPooler(nn.Module):
     def _max(
         self, hidden: torch.Tensor, is_word: _IsWord, lengths: torch.Tensor, before: State | None
     ) -> tuple[torch.Tensor, State]:
-        largest = _lowered(hidden, is_word, -torch.inf).amax(1)  # (B, H)
+        largest = _mask_scores(hidden, is_word, -torch.inf).amax(1)  # (B, H)
         if before is not None:
             largest = torch.maximum(largest, before["max"])
         seen = {"max": largest}
@@ -538,11 +539,11 @@ class SentimentLSTMPooler(nn.Module):
     ) -> tuple[torch.Tensor, State]:
         assert self.attention is not None
         scores = (hidden @ self.attention).to(_at_least_fp32(hidden)).unsqueeze(-1)  # (B, T, 1)
-        scores = _lowered(scores, is_word, torch.finfo(torch.float32).min)
+        scores = _mask_scores(scores, is_word, torch.finfo(torch.float32).min)
         top = scores.amax(1)  # (B, 1)
         if before is not None:
             top = torch.maximum(top, before["attention_top"])
-        weights = _zeroed((scores - top.unsqueeze(1)).exp(), is_word)  # (B, T, 1)
+        weights = _zero_padding((scores - top.unsqueeze(1)).exp(), is_word)  # (B, T, 1)
         total, weighted = weights.sum(1), (weights * hidden).sum(1)  # (B, 1), (B, H)
         if before is not None:
             decay = (before["attention_top"] - top).exp()
@@ -557,15 +558,6 @@ class SentimentLSTMPooler(nn.Module):
 
 
 _CELLS = ("hidden", "cell")  # the names that the layers' own states have in a State
-
-
-def _as_asked(
-    output: _Output, return_dict: bool | None, config: SentimentLSTMConfig
-) -> _Output | tuple[Any, ...]:
-    """The output as it is or as a tuple, by the argument or else by the config."""
-    if return_dict is None:
-        return_dict = config.return_dict
-    return output if return_dict else output.to_tuple()
 
 
 def _new_lstm_parameter(name: str, parameter: torch.Tensor) -> torch.Tensor:
@@ -608,15 +600,16 @@ def _all_words(mask: torch.Tensor) -> bool:
 
 def _may_ask_data() -> bool:
     """Whether the way may depend on the data: not in a traced or exported model."""
-    return not torch.compiler.is_compiling() and torch._C._get_tracing_state() is None
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined] # not in its __all__
+    return not torch.compiler.is_compiling() and not tracing
 
 
-def _zeroed(values: torch.Tensor, is_word: _IsWord) -> torch.Tensor:
+def _zero_padding(values: torch.Tensor, is_word: _IsWord) -> torch.Tensor:
     """Zero at padding, by a product, which takes a fifth of the time of `masked_fill`."""
     return values if is_word is None else values * is_word
 
 
-def _lowered(values: torch.Tensor, is_word: _IsWord, by: float) -> torch.Tensor:
+def _mask_scores(values: torch.Tensor, is_word: _IsWord, by: float) -> torch.Tensor:
     """Finite values, lowered at padding, by a sum for the same reason."""
     if is_word is None:
         return values
@@ -643,7 +636,7 @@ def _reversal(lengths: torch.Tensor, size: int) -> torch.Tensor:
     return torch.where(reverse >= 0, reverse, column)
 
 
-def _turned(values: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
+def _reverse_sequences(values: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
     """Reverse the words of each review, by `_reversal`, or all at once where none is padded."""
     return values.flip(1) if order is None else _take(values, order)
 
@@ -656,12 +649,12 @@ def _take(values: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
     return taken.view(*order.shape, *values.shape[2:])
 
 
-def _recorded(
+def _record_hidden_state(
     hidden: torch.Tensor, moved: _Moved | None, record: list[torch.Tensor]
 ) -> torch.Tensor:
-    """Note the states where their words stood in the input, and return what to go on with.
+    """Record the states where their words stood in the input, and return those to compute with.
 
-    What is noted lies on the way to the result and not beside it, so that it has a gradient.
+    What is recorded lies on the way to the result and not beside it, so that it has a gradient.
     """
     if moved is None:
         record.append(hidden)
@@ -696,7 +689,7 @@ def _weights(lstm: nn.LSTM, dtype: torch.dtype, weight_dropout: float) -> dict[s
     return weights
 
 
-def _run_in_pieces(
+def _run_stateful(
     lstm: nn.LSTM,
     inputs: torch.Tensor,
     lengths: torch.Tensor,
