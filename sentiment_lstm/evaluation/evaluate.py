@@ -146,8 +146,8 @@ def measure(predictions: Predictions) -> dict[str, Any]:
 
     Returns:
         Python numbers, ready for JSON: `reviews`, their number; the metrics of `SentimentMetrics`;
-        and, where lengths and negations are known, `slices`: where the model is right and where
-        it fails, as `score_slices` gives them.
+        and, where lengths and negations are known, `slices`: accuracy by confidence,
+        length and negation, as `score_slices` gives them.
 
     Raises:
         ValueError: If there are no reviews, or the probabilities are none.

@@ -1,7 +1,7 @@
 """The pictures of a model folder, drawn from the figures in `results.json`.
 
 Each function takes plain data and writes one PNG. Reviews are called what the data calls them:
-pass results whose names may be published (see `Results.redact`).
+pass results whose names others may see (see `Results.redact`).
 """
 
 from __future__ import annotations

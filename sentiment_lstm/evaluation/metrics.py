@@ -55,7 +55,7 @@ Chuan and Pleiss, Geoff and Sun, Yu and Weinberger, Kilian Q.}, booktitle={ICML}
 
 
 class ReliabilityCurve(NamedTuple):
-    """What a model's confidence is worth: for each bin of confidence, how often it is right.
+    """What a model's confidence is worth: for each bin of confidence, the accuracy.
 
     All arrays have one entry for each bin, from low confidence to high.
 
@@ -108,7 +108,7 @@ class SentimentMetrics(evaluate.Metric):
 
 
 def score(probabilities: ArrayLike, labels: ArrayLike) -> dict[str, Any]:
-    """Judge predicted probabilities by the right labels.
+    """Measure predicted probabilities against the labels.
 
     With two classes, `f1`, `precision` and `recall` are those of class 1 (POSITIVE), and 0 where
     they are undefined. With more, they are means over the classes (macro averages), and `roc_auc`
@@ -290,7 +290,7 @@ def _validated(
         ) from error
     right = np.asarray(labels)
     if rows.size == 0 or right.size == 0:
-        raise ValueError("there are no reviews to judge: probabilities or labels are empty.")
+        raise ValueError("there are no reviews to measure: probabilities or labels are empty.")
     if rows.ndim != 2 or rows.shape[1] < 2:
         raise ValueError(
             "probabilities must be of shape (reviews, classes) with at least two classes, not "

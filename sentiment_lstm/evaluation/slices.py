@@ -1,4 +1,4 @@
-"""Where a model is right and where it fails: accuracy by confidence, length and negation.
+"""Accuracy by confidence, length and negation: where a model fails.
 
 A *slice* is the part of a set of reviews that has something in common. One accuracy for all of
 them can hide a kind of review that the model does not understand.
@@ -47,7 +47,7 @@ def has_negation(text: str) -> bool:
 def score_slices(
     probabilities: ArrayLike, labels: ArrayLike, lengths: ArrayLike, negated: ArrayLike
 ) -> dict[str, Any]:
-    """Judge predicted probabilities slice by slice.
+    """Measure predicted probabilities slice by slice.
 
     Args:
         probabilities: Class probabilities, `(reviews, classes)`, as `score` takes them.

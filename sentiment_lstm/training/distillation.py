@@ -36,7 +36,7 @@ _SHORTEST_CUT = 40
 
 
 def halves_of(text: str) -> list[str]:
-    """The halves of a text, for a teacher to judge and a student to learn from besides the whole.
+    """The halves of a text, for a teacher to label and a student to learn from besides the whole.
 
     Cut where a sentence ends nearest the middle, or in the middle. More texts, made of those at
     hand, are what a small student needs (Tang et al. 2019, "Distilling Task-Specific Knowledge

@@ -73,7 +73,7 @@ class ReviewArguments:
     augment_halves: bool = field(
         default=False,
         metadata={
-            "help": "Also learn from the halves of each training text, judged by the teacher."
+            "help": "Also learn from the halves of each training text, labelled by the teacher."
         },
     )
     on_bad_line: str = field(

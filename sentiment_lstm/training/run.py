@@ -335,7 +335,7 @@ def _finish(folder: Path, model: PreTrainedModel, results: Results) -> None:
         model.model.save_pretrained(folder)  # the rest has served
     else:
         model.save_pretrained(folder)
-    draw_all(results.redact(), folder)  # pictures are published as they are
+    draw_all(results.redact(), folder)  # pictures leave the machine as they are
     results.write(folder / RESULTS_FILE)
     (folder / RUN_FILE).unlink(missing_ok=True)
     for checkpoint in folder.glob("checkpoint-*"):

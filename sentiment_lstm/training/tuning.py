@@ -78,7 +78,7 @@ def tune(recipe: Recipe, trials: int, space: Space = DEFAULT_SPACE) -> Path:
     A trial trains as the recipe says, but is validated after every epoch and keeps no checkpoint;
     it counts by its lowest validation loss. Optuna proposes its settings (TPE, Bergstra et al.
     2011) and gives up a trial that is worse than the median of the others at that point. All
-    trials are kept in `study.db`, so that the same call goes on after an interruption, and more
+    trials are kept in `study.db`, so that the same call resumes after an interruption, and more
     trials can be added to those that are done.
 
     Args:
@@ -155,7 +155,7 @@ def _search(recipe: Recipe, space: Space, study: optuna.Study, trials: int) -> N
         study_name=study.study_name,
         storage=study._storage,
         load_if_exists=True,
-        # Not the seed alone, with which a search that goes on would repeat its first proposals.
+        # Not the seed alone, with which a search that resumes would repeat its first proposals.
         sampler=optuna.samplers.TPESampler(seed=recipe.training.seed + len(study.trials)),
         pruner=optuna.pruners.MedianPruner(),
     )

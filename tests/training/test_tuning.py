@@ -75,7 +75,7 @@ def test_a_search_ends_with_a_recipe_that_trains(
     best = min(trials, key=lambda trial: trial.value or 0.0)
     fields = yaml.safe_load((folder / "best.yaml").read_text())
     assert fields["seed"] == 5
-    assert fields == read_recipe(recipe, ["--seed", "5"]).fields | best.params | {
+    assert fields == {**read_recipe(recipe, {"seed": 5}).fields} | best.params | {
         "output_dir": f"{tmp_path / 'run'}-best"
     }
     assert capsys.readouterr().out.endswith(f"best recipe: {folder / 'best.yaml'}\n")
@@ -113,7 +113,7 @@ def test_a_search_goes_on_after_an_interruption(
     with monkeypatch.context() as patch:
         patch.setattr(SentimentTrainer, "train", stop_in_the_second)
         assert main(command) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command resumes" in capsys.readouterr().err
     study_of(tmp_path / "run-tune").ask()  # as a trial is left by a process that was killed
     assert main(command) == 0
     states = [trial.state.name for trial in study_of(tmp_path / "run-tune").trials]
