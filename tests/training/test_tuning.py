@@ -180,7 +180,7 @@ def test_a_misspelled_option_is_named(
     write_recipe: WriteRecipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["tune", str(write_recipe()), "--trails", "1"]) == 1
-    assert "no field --trails" in capsys.readouterr().err
+    assert "no field `trails`" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["evaluate", "folder", "source", "--trials", "1"])
     assert "unrecognized arguments: --trials" in capsys.readouterr().err
