@@ -30,14 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     interrupt = _Interrupt()
-    # Left alone where it is ignored (a job in the background), or somebody else looks after it.
-    if arguments is not None or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        return _run(arguments, interrupt)
-    signal.signal(signal.SIGINT, interrupt)
+    if arguments is None:
+        interrupt.install()
     try:
         return _run(arguments, interrupt)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to say
+        interrupt.uninstall()
 
 
 class _Interrupt:
@@ -49,11 +47,24 @@ class _Interrupt:
     """
 
     def __init__(self) -> None:
+        self.installed = False
         self.seen = False
         self.advice = ""
 
+    def install(self) -> None:
+        """Look after Ctrl-C, unless somebody else does, or it is ignored (a background job)."""
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self)
+            self.installed = True
+
+    def uninstall(self) -> None:
+        """From now on Ctrl-C ends the process: there is nothing left to say."""
+        if self.installed:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.seen = True
+        self.uninstall()  # a second one ends the process, whatever it is at
         while frame is not None:
             if frame.f_code.co_filename.startswith("<frozen importlib"):
                 os.write(2, self.line.encode())
@@ -77,6 +88,7 @@ def _run(arguments: Sequence[str] | None, interrupt: _Interrupt) -> int:
 
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
         options.run(options)
+        interrupt.uninstall()  # in here, where one that has just come is still caught
     except KeyboardInterrupt:
         sys.stderr.write(interrupt.line)
         return 130

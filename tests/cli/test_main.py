@@ -142,6 +142,23 @@ def test_ctrl_c_while_it_starts_ends_with_one_line(module: str, model_folder: Pa
     ]
 
 
+def test_ctrl_c_when_the_work_is_done_shows_no_traceback(model_folder: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "sentiment_lstm", "predict", str(model_folder), "fine"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "label" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert "Traceback" not in process.stderr.read()
+        # By itself or by the signal, which a shell says as 130, too.
+        assert process.wait(timeout=60) in (130, -signal.SIGINT, 0)
+
+
 def test_ctrl_c_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a job that a shell runs in the background."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
