@@ -12,13 +12,11 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Now, since it has the name of its module, which would take its place if it were imported later.
-from .default_model import default_model
-
 if TYPE_CHECKING:
     from .configuration_sentiment_lstm import SentimentLSTMConfig
     from .data.dataset import load_reviews
     from .evaluation.evaluate import evaluate
+    from .files import default_model
     from .hub.push import push
     from .inference.predictor import SentimentPredictor
     from .modeling_sentiment_lstm import (
@@ -55,6 +53,7 @@ _MODULES = {
     "SentimentLSTMModel": "modeling_sentiment_lstm",
     "SentimentLSTMPreTrainedModel": "modeling_sentiment_lstm",
     "SentimentPredictor": "inference.predictor",
+    "default_model": "files",
     "evaluate": "evaluation.evaluate",
     "load_reviews": "data.dataset",
     "push": "hub.push",

@@ -1,4 +1,4 @@
-"""The files of a model folder by name, and how they are written: whole or not at all."""
+"""The files of a model folder by name, how they are written, and where the default model is."""
 
 from __future__ import annotations
 
@@ -42,3 +42,16 @@ def dump_json(content: Any) -> str:
 def write_json(path: str | os.PathLike[str], content: Any) -> Path:
     """Write JSON; see `write_text` and `dump_json`."""
     return write_text(path, dump_json(content))
+
+
+def default_model() -> Path:
+    """The released checkpoint, a model folder: in the wheel, or in the checkout.
+
+    Raises:
+        FileNotFoundError: If this copy of the package came without it.
+    """
+    installed = Path(__file__).parent / "hub_card"
+    folder = installed if installed.is_dir() else Path(__file__).parents[1] / "hub_card"
+    if not (folder / "model.safetensors").is_file():
+        raise FileNotFoundError(f"{folder}: no released checkpoint here; name a model folder")
+    return folder

@@ -15,6 +15,7 @@ from fake_hub import FakeHub
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
 from sentiment_lstm.evaluation.results import Results, read_results
+from sentiment_lstm.hub.baselines import Baseline
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "scripts" / "recipes"
@@ -38,6 +39,20 @@ def make_results(**fields: Any) -> Results:
         "wall_time_seconds": {},
     }
     return Results(**(nothing | fields))
+
+
+def make_baseline(**fields: Any) -> Baseline:
+    """A model that nobody has ever made, with the given fields."""
+    marbles: dict[str, Any] = {
+        "name": "Bag of Marbles",
+        "description": "counts marbles",
+        "parameters": 123456,
+        "trained_on": "the same reviews",
+        "train_seconds": 54.25,
+        "command": "python scripts/marbles.py",
+        "metrics": {},
+    }
+    return Baseline(**(marbles | fields))
 
 
 def results_of(folder: Path) -> Results:

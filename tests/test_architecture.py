@@ -16,7 +16,6 @@ PACKAGE = Path(sentiment_lstm.__file__).parent
 # A module imports from its own wing and those before it. This is the whole rule.
 WINGS = [
     "files",
-    "default_model",
     "configuration_sentiment_lstm",
     "modeling_sentiment_lstm",
     "auto_classes",
@@ -251,8 +250,6 @@ def test_every_public_name_is_there() -> None:
     for name in sentiment_lstm.__all__:
         assert getattr(sentiment_lstm, name) is not None
         assert name in dir(sentiment_lstm)
-    # A module of the same name would take its place, if it were imported after the function.
-    assert callable(sentiment_lstm.default_model)
     assert sentiment_lstm.SentimentPredictor.__name__ == "SentimentPredictor"
     with pytest.raises(AttributeError, match="no attribute 'SentimentLSTM'"):
         sentiment_lstm.SentimentLSTM  # noqa: B018

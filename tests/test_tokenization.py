@@ -262,7 +262,7 @@ print(json.dumps({
 
 
 @pytest.mark.parametrize(
-    "face",
+    "preset",
     [
         {},
         TUTORIAL_PRESET,
@@ -271,9 +271,9 @@ print(json.dumps({
     ],
 )
 def test_a_process_without_this_package_loads_the_same_tokenizer(
-    face: dict[str, object], tmp_path: Path
+    preset: dict[str, object], tmp_path: Path
 ) -> None:
-    tokenizer = train_tokenizer(REVIEWS, min_frequency=1, **face)  # type: ignore[arg-type]
+    tokenizer = train_tokenizer(REVIEWS, min_frequency=1, **preset)  # type: ignore[arg-type]
     tokenizer.save_pretrained(tmp_path)
     assert not list(tmp_path.glob("*.py"))
     texts = [*REVIEWS, "_PAD quagga _UNK", "lamp " * 300]

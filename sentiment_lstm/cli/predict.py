@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import tee
 from typing import Any
 
-from ..default_model import default_model
+from ..files import default_model
 from .common import add_command, open_output
 
 

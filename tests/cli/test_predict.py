@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from transformers import pipeline
 
+from sentiment_lstm import files
 from sentiment_lstm.cli.main import main
 
 TEXTS = [
@@ -93,8 +94,7 @@ def test_a_failure_leaves_the_output_file_as_it_was(model_folder: Path, tmp_path
 def default(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model folder where the package looks for its default model."""
     folder = model_folder.rename(tmp_path / "hub_card")
-    module = sys.modules["sentiment_lstm.default_model"]  # its name at the top is the function
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "default_model.py"))
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "files.py"))
     return folder
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import make_results
+from support import make_baseline, make_results
 
 from sentiment_lstm.hub.baselines import (
-    Baseline,
     BaselinesError,
     read_baselines,
     redact_baselines,
@@ -17,12 +16,9 @@ from sentiment_lstm.hub.baselines import (
 )
 
 FIGURES = {"reviews": 9, "accuracy": 0.5, "accuracy_low": 0.25, "accuracy_high": 0.75}
-MARBLES = Baseline(
-    name="Bag of Marbles",
+MARBLES = make_baseline(
     description="counts märbles",
-    parameters=123,
     trained_on="/home/me/train.csv",
-    train_seconds=1.5,
     command="python scripts/marbles.py ../data/x.csv",
     metrics={"test": {"b/x.csv": FIGURES}},
 )

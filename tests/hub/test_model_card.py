@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard, ModelCardData
-from support import code_blocks, group, make_results, metrics
+from support import code_blocks, group, make_baseline, make_results, metrics
 
 from sentiment_lstm.evaluation.results import Results
 from sentiment_lstm.hub.ablations import AblationError, read_ablation
@@ -25,19 +25,14 @@ def baselines() -> list[Baseline]:
     """Two models that nobody has ever made."""
     figures = {"reviews": 1459, "accuracy": 0.9179, "accuracy_low": 0.9027, "accuracy_high": 0.9309}
     return [
-        Baseline(
-            name="Bag of Marbles",
-            description="counts marbles",
-            parameters=123456,
-            trained_on="the same reviews",
-            train_seconds=54.25,
+        make_baseline(
             command="python scripts/marbles.py --train /home/me/reviews/train.ft.txt",
             metrics={
                 "validation": {SLICED: {**figures, "f1": 0.9142}},
                 "test": {"sample:test": {**figures, "reviews": 2490, "accuracy": 0.8833}},
             },
         ),
-        Baseline(
+        make_baseline(
             name="Gut Feeling",
             description="guesses",
             parameters=None,
@@ -181,7 +176,7 @@ def test_tables(results: Results) -> None:
         "| `test/test.csv` | 2,000 | 89.85 % | 89.29 % to 92.25 % | 91.12 % | 90.09 % | 92.16 % "
         "| – |",
         "",
-        "F1, precision and recall are those of POSITIVE. Right and wrong answers by the right "
+        "F1, precision and recall are those of POSITIVE. Correct and wrong predictions by the "
         "label:",
         "",
         "| reviews | NEGATIVE, correct | NEGATIVE, wrong | POSITIVE, correct | POSITIVE, wrong |",

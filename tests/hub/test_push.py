@@ -16,7 +16,7 @@ import yaml
 from fake_hub import FakeHub, Repository
 from huggingface_hub import HfApi, ModelCard, snapshot_download
 from safetensors.torch import load_file, save_file
-from support import WITHOUT_PACKAGE, code_blocks, make_results, metrics
+from support import WITHOUT_PACKAGE, code_blocks, make_baseline, make_results, metrics
 from transformers import (
     AutoModelForSequenceClassification,
     Trainer,
@@ -24,7 +24,7 @@ from transformers import (
     pipeline,
 )
 
-from sentiment_lstm.hub.baselines import Baseline, write_baselines
+from sentiment_lstm.hub.baselines import write_baselines
 from sentiment_lstm.hub.push import HubError, Push, check_folder, push
 
 ID = "tester/model"
@@ -78,12 +78,7 @@ def folder(model_folder: Path) -> Path:
     results.write(model_folder / "results.json")
     (model_folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     (model_folder / "learning_curves.png").write_bytes(b"\x89PNG\0")
-    baseline = Baseline(
-        name="Bag of Marbles",
-        description="counts marbles",
-        parameters=9,
-        trained_on="the same reviews",
-        train_seconds=0.5,
+    baseline = make_baseline(
         command=f"python scripts/marbles.py {source}",
         metrics={"validation": {source: metrics(0.5)}},
     )

@@ -17,7 +17,7 @@ from transformers import pipeline
 from sentiment_lstm.cli.main import main
 from sentiment_lstm.inference import batch
 from sentiment_lstm.inference.batch import BatchError, Rows, predict_file
-from sentiment_lstm.inference.predictor import SentimentPredictor
+from sentiment_lstm.inference.predictor import _TRIAL, SentimentPredictor
 
 CHUNK = 4
 TEXTS = [
@@ -57,7 +57,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> list[list[str]]:
     predict = SentimentPredictor.predict
 
     def stopping(self: SentimentPredictor, chunk: Any) -> Any:
-        if self.chunk_size != CHUNK:  # not one of the job's, but the trial when a model is loaded
+        if chunk == [_TRIAL]:  # not one of the job's, but asked when a model is loaded
             return predict(self, chunk)
         if len(asked) == chunks:
             raise StoppedError
@@ -66,6 +66,21 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> list[list[str]]:
 
     monkeypatch.setattr(SentimentPredictor, "predict", stopping)
     return asked
+
+
+def begin_job(
+    monkeypatch: pytest.MonkeyPatch,
+    chunks: int,
+    model: Path,
+    texts: Path,
+    output: Path,
+    rows: Rows,
+) -> None:
+    """Run a job that is stopped after so many chunks."""
+    with monkeypatch.context() as patch:
+        stop_after(patch, chunks)
+        with pytest.raises(StoppedError):
+            predict_file(model, texts, output, rows=rows, chunk_size=CHUNK)
 
 
 def be_process(monkeypatch: pytest.MonkeyPatch, rank: int, count: int) -> None:
@@ -111,10 +126,7 @@ def test_a_stopped_job_resumes_without_a_lost_or_doubled_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = tmp_path / "labels"
-    with monkeypatch.context() as patch:
-        stop_after(patch, chunks)
-        with pytest.raises(StoppedError):
-            predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    begin_job(monkeypatch, chunks, model_folder, texts, output, rows)
     assert not output.exists()
     part, manifest = tmp_path / "labels.part", tmp_path / "labels.part.manifest"
     assert expected.startswith(part.read_bytes())  # written as it goes
@@ -144,10 +156,7 @@ def test_a_shard_that_lost_its_end_is_begun_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = tmp_path / "labels"
-    with monkeypatch.context() as patch:
-        stop_after(patch, 3)
-        with pytest.raises(StoppedError):
-            predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    begin_job(monkeypatch, 3, model_folder, texts, output, rows)
     os.truncate(tmp_path / "labels.part", 30)
     predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
     assert output.read_bytes() == expected
@@ -162,10 +171,7 @@ def test_two_jobs_are_never_mixed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = tmp_path / "labels"
-    with monkeypatch.context() as patch:
-        stop_after(patch, 2)
-        with pytest.raises(StoppedError):
-            predict_file(model_folder, texts, output, chunk_size=CHUNK)
+    begin_job(monkeypatch, 2, model_folder, texts, output, Rows())
     begun = (tmp_path / "labels.part").read_bytes()
     rows = Rows()
     if change == "texts":
@@ -186,10 +192,7 @@ def test_two_jobs_are_never_mixed(
 def test_a_model_is_the_same_wherever_it_lies(
     model_folder: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        stop_after(patch, 2)
-        with pytest.raises(StoppedError):
-            predict_file(model_folder, texts, tmp_path / "labels", chunk_size=CHUNK)
+    begin_job(monkeypatch, 2, model_folder, texts, tmp_path / "labels", Rows())
     moved = model_folder.rename(tmp_path / "elsewhere")
     assert predict_file(moved, texts, tmp_path / "labels", chunk_size=CHUNK)
 

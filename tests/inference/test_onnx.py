@@ -53,12 +53,12 @@ def logits(session: onnxruntime.InferenceSession, ids: torch.Tensor, mask: torch
     return session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
 
 
-@pytest.mark.parametrize("face", PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 @torch.no_grad()
 def test_logits_are_those_of_torch_for_every_size_and_padding(
-    face: str, make_model: MakeModel
+    preset: str, make_model: MakeModel
 ) -> None:
-    model = randomised(make_model(**PRESETS[face]))
+    model = randomised(make_model(**PRESETS[preset]))
     session = onnxruntime.InferenceSession(to_onnx(model).SerializeToString())
     generator = torch.Generator().manual_seed(1)
     for batch, length in [(1, 1), (1, 40), (4, 8), (3, 9), (5, 200), (2, 0)]:

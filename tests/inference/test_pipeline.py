@@ -1,4 +1,4 @@
-"""`pipeline("text-classification")` on both faces: whatever goes in, however it is batched."""
+"""`pipeline("text-classification")` on both presets: whatever goes in, however it is batched."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -35,16 +35,16 @@ PRESETS: dict[str, tuple[dict[str, Any], Any]] = {
 
 
 @pytest.fixture(params=PRESETS)
-def face(request: pytest.FixtureRequest) -> str:
+def preset(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
 
 
 @pytest.fixture
-def classify(face: str, make_model: MakeModel, reviews: list[tuple[str, int]]) -> Any:
+def classify(preset: str, make_model: MakeModel, reviews: list[tuple[str, int]]) -> Any:
     """A pipeline whose answers differ from text to text."""
     torch.manual_seed(3)
-    fields, options = PRESETS[face]
+    fields, options = PRESETS[preset]
     tokenizer = train_tokenizer((text for text, _ in reviews), **options)
     model = randomised(make_model(**fields))
     return pipeline("text-classification", model=model, tokenizer=tokenizer)
@@ -87,9 +87,9 @@ def test_every_kind_of_input_gets_the_same_answers(classify: Any) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
-def test_answers_do_not_depend_on_the_batch(classify: Any, batch_size: int, face: str) -> None:
+def test_answers_do_not_depend_on_the_batch(classify: Any, batch_size: int, preset: str) -> None:
     # The empty text comes first, whose ids some releases of transformers give as floats.
-    texts = [*NOTHING, *TEXTS] if face == "default" else TEXTS
+    texts = [*NOTHING, *TEXTS] if preset == "default" else TEXTS
     expected = [classify(text)[0] for text in texts]
     assert same(classify(texts, batch_size=batch_size), expected)
     assert same(classify(texts[::-1], batch_size=batch_size), expected[::-1])
@@ -108,10 +108,10 @@ def test_two_texts_are_read_one_after_the_other(classify: Any) -> None:
 # --- empty and long ------------------------------------------------------------------------------
 
 
-def test_empty_texts_get_the_answer_to_nothing(classify: Any, face: str) -> None:
+def test_empty_texts_get_the_answer_to_nothing(classify: Any, preset: str) -> None:
     answers = classify(NOTHING, top_k=None)
     assert answers[0] == answers[1] == answers[2]
-    if face == "default":
+    if preset == "default":
         expected = classify.model.classifier.bias.detach().softmax(-1)
     else:
         padding = torch.zeros(1, 200, dtype=torch.long)
@@ -123,13 +123,13 @@ def test_empty_texts_get_the_answer_to_nothing(classify: Any, face: str) -> None
 LEFT_PADDING = "transformers pads nothing on the left as `tensor[-0:] = []`, which is an error"
 
 
-@pytest.mark.parametrize("face", ["tutorial"], indirect=True)
+@pytest.mark.parametrize("preset", ["tutorial"], indirect=True)
 @pytest.mark.xfail(reason=LEFT_PADDING, raises=RuntimeError, strict=True)
 def test_an_empty_text_in_a_batch_that_is_padded_on_the_left(classify: Any) -> None:
     classify(["", *TEXTS], batch_size=4)
 
 
-@pytest.mark.parametrize("face", ["tutorial"], indirect=True)
+@pytest.mark.parametrize("preset", ["tutorial"], indirect=True)
 def test_how_the_tutorials_face_takes_an_empty_text_in_a_batch(classify: Any) -> None:
     """Padded by the tokenizer, or on the right: the model pads on the left by itself."""
     texts = [*NOTHING, *TEXTS]
@@ -152,14 +152,14 @@ def warnings() -> Iterator[list[str]]:
     logger.removeHandler(handler)
 
 
-def test_a_review_of_20000_words(classify: Any, face: str, warnings: list[str]) -> None:
-    """The default face reads it whole; the tutorial's its first 200 words, and says so."""
+def test_a_review_of_20000_words(classify: Any, preset: str, warnings: list[str]) -> None:
+    """The default preset reads it whole; the tutorial's its first 200 words, and says so."""
     words = ["good", "lamp", "broke", "story"] * 5000
     score = classify(" ".join(words))[0]["score"]
     last_word, word_200, word_201 = (words.copy() for _ in range(3))
     last_word[-1], word_200[199], word_201[200] = ["money"] * 3
     changed = [classify(" ".join(other))[0]["score"] for other in (last_word, word_200, word_201)]
-    if face == "default":
+    if preset == "default":
         assert score == pytest.approx(_positive(logits_of(classify, " ".join(words))), abs=1e-5)
         assert changed[0] != pytest.approx(score, abs=1e-7)
         assert warnings == []
