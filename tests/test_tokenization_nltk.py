@@ -6,10 +6,10 @@ import random
 
 import numpy as np
 import pytest
-import tutorial_reference as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from punkt.data import english
+from tutorial import reference
 
 from sentiment_lstm import tokenization
 from sentiment_lstm.tokenization import TUTORIAL_PRESET, iter_words, train_tokenizer

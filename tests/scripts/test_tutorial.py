@@ -1,6 +1,6 @@
-"""The tutorial face is the tutorial: its network, its checkpoints, its loss and its training.
+"""The tutorial preset is the tutorial: its network, its checkpoints, its loss and its training.
 
-`tutorial_reference` holds the article's network and loop, written afresh.
+`tutorial.reference` holds the article's network and loop, written afresh.
 """
 
 import json
@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import tutorial_reference as reference
-from convert_tutorial_checkpoint import CheckpointError, convert
 from datasets import Dataset
 from torch import nn
 from transformers import (
@@ -21,6 +19,8 @@ from transformers import (
     TrainerCallback,
     pipeline,
 )
+from tutorial import reference
+from tutorial.convert_checkpoint import CheckpointError, convert
 
 from sentiment_lstm import SentimentLSTMConfig, SentimentLSTMForSequenceClassification
 from sentiment_lstm.tokenization import TUTORIAL_PRESET, train_tokenizer
@@ -31,7 +31,7 @@ EMBEDDING, HIDDEN, LAYERS, LENGTH = 10, 12, 2, 200
 
 
 def small_net(vocab_size: int, drop_prob: float = 0.5) -> reference.SentimentNet:
-    """The tutorial's network, in small."""
+    """The tutorial's network at reduced scale."""
     return reference.SentimentNet(vocab_size, EMBEDDING, HIDDEN, LAYERS, drop_prob)
 
 

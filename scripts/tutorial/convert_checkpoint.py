@@ -1,6 +1,6 @@
 """Turn a checkpoint of the tutorial into a model folder.
 
-    python scripts/convert_tutorial_checkpoint.py state_dict.pt words.json OUT
+    python scripts/tutorial/convert_checkpoint.py state_dict.pt words.json OUT
 
 `state_dict.pt` is what the tutorial saves: the `state_dict` of its `SentimentNet`. `words.json`
 is its vocabulary, as `word2idx` (word -> id) or as the list `words` in the order of the ids:

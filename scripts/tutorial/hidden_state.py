@@ -1,10 +1,10 @@
 """Measure what the tutorial's carried hidden state does, in training and in validation.
 
-    python scripts/tutorial_hidden_state.py TRAIN VALIDATION [--seeds 3] [--epochs 3]
+    python scripts/tutorial/hidden_state.py TRAIN VALIDATION [--seeds 3] [--epochs 3]
 
 The tutorial starts each batch from the hidden state in which the batch before it ended, although
 the reviews in the same row of two batches have nothing to do with each other. This script trains
-its network (`tutorial_reference.SentimentNet`, by default in small) with its own loop, once so and
+its network (`reference.SentimentNet`, by default at reduced scale) with its own loop, once so and
 once from zeros, on the same batches from the same start, and validates each model both ways.
 It prints accuracy and loss of the four combinations over the seeds, and how often the answer to a
 review changes when the validation reviews come in another order, which with zeros it cannot.
@@ -16,16 +16,21 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
+from pathlib import Path
+
+# `python scripts/tutorial/hidden_state.py` looks for modules in its own folder only.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-import tutorial_reference as reference
 from torch.nn.functional import binary_cross_entropy
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm.data.dataset import load_reviews
 from sentiment_lstm.tokenization import TUTORIAL_PRESET, train_tokenizer
+from tutorial import reference
 
 WAYS = {"carried": True, "zeros": False}
 

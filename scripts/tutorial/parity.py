@@ -1,10 +1,10 @@
 """Hold the tokenizer to the tutorial's preprocessing on files of reviews.
 
-    python scripts/tutorial_parity.py reviews.ft.txt [more.txt.bz2 ...] [--speed] [--json out.json]
+    python scripts/tutorial/parity.py reviews.ft.txt [more.txt.bz2 ...] [--speed] [--json out.json]
 
 Reads `__label__X text` lines or plain lines, as they are or bz2-compressed. For each file, a
 tokenizer with the tutorial's options is trained on it, saved, and read back as `tokenizer.json`
-alone; then, against the tutorial's own code (`tutorial_reference.py`):
+alone; then, against the tutorial's own code (`reference.py`):
 
 - the share of reviews with the very same words, and each kind of difference with an example;
 - whether the vocabulary is the tutorial's `word2idx`, the order of ties included;
@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import argparse
 import bz2
-import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -32,12 +32,16 @@ from typing import Any
 # Before tokenizers starts its threads: both sides are timed on one.
 os.environ.setdefault("RAYON_NUM_THREADS", "1")
 
+# `python scripts/tutorial/parity.py` looks for modules in its own folder only.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import numpy as np
-import tutorial_reference as reference
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
+from sentiment_lstm.files import write_json
 from sentiment_lstm.tokenization import TUTORIAL_PRESET, train_tokenizer
+from tutorial import reference
 
 SEQ_LEN = 200
 ROUNDS = 5
@@ -183,7 +187,7 @@ def main() -> None:
             results[name]["speed"] = speed(texts[:2000])
         report(name, results[name])
     if args.json:
-        args.json.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+        write_json(args.json, results)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The tutorial that this project began with, as a reference, and what measures against it."""
