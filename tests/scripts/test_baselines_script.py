@@ -1,47 +1,57 @@
-"""The baselines: trained on the reviews of a run, measured on its parts, shown by its card."""
+"""The baselines: trained on the reviews of a run, and measured where it was measured."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
-import benchmark_accuracy
+import baselines
 import pytest
 import yaml
+from support import make_results, metrics
 
+from sentiment_lstm.evaluation.results import read_results
 from sentiment_lstm.hub.baselines import read_baselines
 from sentiment_lstm.training.recipe import read_recipe
 from sentiment_lstm.training.run import train
+from sentiment_lstm.training.teachers import CLASSIFIERS, Classifier, Trained
+
+
+def untrained(texts: list[str], labels: list[int]) -> Trained:
+    raise AssertionError("nothing is trained again")
 
 
 @pytest.fixture
 def run_folder(review_file: Path, tmp_path: Path) -> Path:
-    parts = [f"validation/{review_file}:train[40:50]", f"test/{review_file}:train[50:]"]
-    figures = {"accuracy": 0.5, "accuracy_low": 0.2, "accuracy_high": 0.8}
-    results: dict[str, Any] = {
-        "recipe": {"train": [f"{review_file}:train[:20]", f"{review_file}:train[20:40]"]},
-        "parameters": 7,
-        "metrics": {part: {"reviews": 10, **figures} for part in parts},
-    }
-    (tmp_path / "results.json").write_text(json.dumps(results))
+    figures = metrics(0.5, reviews=10, accuracy_low=0.2, accuracy_high=0.8)
+    results = make_results(
+        recipe={"train": [f"{review_file}:train[:20]", f"{review_file}:train[20:40]"]},
+        parameters=7,
+        metrics={
+            "validation": {f"{review_file}:train[40:50]": figures},
+            "test": {f"{review_file}:train[50:]": figures},
+        },
+    )
+    results.write(tmp_path / "results.json")
     return tmp_path
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["benchmark_accuracy.py", *map(str, arguments)])
-    benchmark_accuracy.main()
+    monkeypatch.setattr(sys, "argv", ["baselines.py", *map(str, arguments)])
+    baselines.main()
 
 
-def test_a_peer_is_trained_and_measured_where_the_model_was(
+def test_a_baseline_is_trained_and_measured_where_the_model_was(
     run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(monkeypatch, run_folder, "--baselines", "tfidf")
     (baseline,) = read_baselines(run_folder / "baselines.json")
-    results = json.loads((run_folder / "results.json").read_text())
-    assert list(baseline.metrics) == list(results["metrics"])
-    for found in baseline.metrics.values():
+    results = read_results(run_folder / "results.json")
+    for split, source, _ in results.parts():
+        found = baseline.metrics[split][source]
         assert found["reviews"] == 10
         assert found["accuracy"] == 1.0, "the same reviews, seen on another day"
+    assert list(baseline.metrics) == ["validation", "test"]
+    assert baseline.command == "python scripts/baselines.py FOLDER --baselines tfidf"
     assert baseline.parameters is not None
     assert baseline.parameters > 100
     printed = capsys.readouterr().out
@@ -50,10 +60,10 @@ def test_a_peer_is_trained_and_measured_where_the_model_was(
 
 
 def test_a_folder_without_results_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit, match=r"benchmark_accuracy: .*results\.json"):
+    with pytest.raises(SystemExit, match=r"baselines: .*results\.json"):
         run(monkeypatch, tmp_path)
     (tmp_path / "results.json").write_text("{}")
-    with pytest.raises(SystemExit, match="no finished run"):
+    with pytest.raises(SystemExit, match="not the results of a finished run"):
         run(monkeypatch, tmp_path)
 
 
@@ -63,7 +73,7 @@ def test_the_curve_has_a_point_for_each_size_and_model(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(benchmark_accuracy, "READ_AT_LEAST", 100)
+    monkeypatch.setattr(baselines, "READ_AT_LEAST", 100)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"train: ['{review_file}:train[:30]', '{review_file}:train[30:40]']\n"
@@ -89,8 +99,19 @@ def test_the_curve_has_a_point_for_each_size_and_model(
     assert epochs == 10
 
     monkeypatch.setitem(
-        benchmark_accuracy.BASELINES, "tfidf", ("TF-IDF + logistic regression", None)
+        CLASSIFIERS, "tfidf", Classifier("TF-IDF + logistic regression", "", untrained)
     )
-    run(monkeypatch, *arguments)  # nothing is trained again
+    run(monkeypatch, *arguments)
     with pytest.raises(SystemExit, match="sizes are from 2 to 39"):
         run(monkeypatch, folder, "--baselines", "tfidf", "--sizes", 40)
+
+
+def test_a_pretrained_model_is_named_by_folder_or_id(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match="baselines: tfidf=x: say NAME=SOURCE"):
+        run(monkeypatch, run_folder, "--pretrained", "tfidf=x")
+    # A folder that is not there is no model; nothing is asked of the Hub, which is off in tests.
+    nowhere = run_folder / "nowhere"
+    with pytest.raises(SystemExit, match=r"baselines: .*nowhere"):
+        run(monkeypatch, run_folder, "--baselines", "mpnet", "--pretrained", f"mpnet={nowhere}")

@@ -11,10 +11,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from sentiment_lstm.data.dataset import load_reviews
-from sentiment_lstm.default_model import default_model
-from sentiment_lstm.inference.predictor import load
+from sentiment_lstm.evaluation.evaluate import evaluate
+from sentiment_lstm.evaluation.results import read_results
+from sentiment_lstm.files import default_model
+from sentiment_lstm.inference.predictor import SentimentPredictor, load_model
 from sentiment_lstm.training.recipe import read_recipe
-from sentiment_lstm.training.run import evaluate, train
+from sentiment_lstm.training.run import train
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +34,7 @@ def test_a_release_is_half_the_bytes_and_the_figures_are_its_own(
     folder = train(read_recipe(recipe))
     # Figures of some other weights must not survive.
     results = json.loads((folder / "results.json").read_text())
-    results["metrics"][f"validation/{part}"]["accuracy"] = 0.123
+    results["metrics"]["validation"][part]["accuracy"] = 0.123
     (folder / "results.json").write_text(json.dumps(results))
     output = tmp_path / "released"
     choices = {"first": {"seeds": [0], "accuracy": {part: [0.5]}, "parameters": 9, "seconds": 1.0}}
@@ -43,13 +45,12 @@ def test_a_release_is_half_the_bytes_and_the_figures_are_its_own(
 
     sizes = [(path / "model.safetensors").stat().st_size for path in (folder, output)]
     assert sizes[1] < 0.55 * sizes[0]
-    model, tokenizer = load(output)
+    model, tokenizer = load_model(output)
     assert model.dtype == torch.float32, "half the bytes, but not half the precision in computing"
-    assert model.config.temperature == load(folder)[0].config.temperature
-    stored = json.loads((output / "results.json").read_text())["metrics"]
-    (figures,) = stored.values()
+    assert model.config.temperature == load_model(folder)[0].config.temperature
+    ((_, _, figures),) = read_results(output / "results.json").parts()
     reviews = load_reviews(part)
-    found = evaluate(model, tokenizer, reviews)
+    found = evaluate(SentimentPredictor(model, tokenizer), reviews)
     assert figures["accuracy"] == found["accuracy"]
     assert figures["loss"] == pytest.approx(found["loss"], abs=1e-6)
     first, second = (
@@ -67,7 +68,7 @@ def test_a_release_is_half_the_bytes_and_the_figures_are_its_own(
 def test_an_unfinished_run_is_not_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "results.json").write_text("{}")
     monkeypatch.setattr(sys, "argv", ["release.py", str(tmp_path), "a/b"])
-    with pytest.raises(SystemExit, match="no finished run"):
+    with pytest.raises(SystemExit, match="not the results of a finished run"):
         release.main()
 
 
@@ -92,8 +93,7 @@ def test_the_released_checkpoint_keeps_its_promises() -> None:
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     assert model.num_parameters() < 12e6
     assert all(t.dtype == torch.float16 for t in load_file(folder / "model.safetensors").values())
-    results = json.loads((folder / "results.json").read_text())
-    for metrics in results["metrics"].values():
+    for _, _, metrics in read_results(folder / "results.json").parts():
         assert metrics["expected_calibration_error"] < 0.02
         assert f"{100 * metrics['accuracy']:.2f} %" in (folder / "README.md").read_text()
 

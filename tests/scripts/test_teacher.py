@@ -1,4 +1,4 @@
-"""The teacher: judges of each review have not been trained on it."""
+"""The teachers: who predicts a review has not been trained on it."""
 
 import json
 import math
@@ -6,16 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import benchmark_accuracy
 import numpy as np
 import pytest
 import teacher
 import yaml
-from benchmark_accuracy import read_reviews
+from support import results_of
 
 from sentiment_lstm.training.distillation import halves_of, read_soft_labels, text_key
 from sentiment_lstm.training.recipe import read_recipe
 from sentiment_lstm.training.run import train
+from sentiment_lstm.training.teachers import CLASSIFIERS, Classifier, read_reviews
 
 
 @pytest.fixture
@@ -39,12 +39,17 @@ def recipe(review_file: Path, tmp_path: Path) -> Path:
     return path
 
 
+def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, train: Any) -> None:
+    """Put another classifier in the place of a member."""
+    monkeypatch.setitem(CLASSIFIERS, name, Classifier(name, "a stand-in", train))
+
+
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
     monkeypatch.setattr(sys, "argv", ["teacher.py", *map(str, arguments)])
     teacher.main()
 
 
-def test_no_judge_was_trained_on_what_it_judges(
+def test_no_teacher_was_trained_on_what_it_predicts(
     recipe: Path,
     reviews: list[tuple[str, int]],
     tmp_path: Path,
@@ -62,15 +67,15 @@ def test_no_judge_was_trained_on_what_it_judges(
             seen.append((set(self.texts), set(unseen)))
             return np.full(len(unseen), 0.8)
 
-    monkeypatch.setitem(benchmark_accuracy.BASELINES, "tfidf", ("spy", Spy))
+    stand_in(monkeypatch, "tfidf", Spy)
     folder = tmp_path / "members"
     arguments = (recipe, "--members", "tfidf", "--folds", 4, "--output_dir", folder)
     run(monkeypatch, *arguments)
     training = {text for text, _ in reviews[:40]}
     assert len(seen) == 4
-    assert all(not learned & judged for learned, judged in seen)
+    assert all(not learned & predicted for learned, predicted in seen)
     assert all(len(learned) == 30 and learned <= training for learned, _ in seen)
-    assert set.union(*(judged & training for _, judged in seen)) == training
+    assert set.union(*(predicted & training for _, predicted in seen)) == training
     said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
     assert set(said) == {text_key(text) for text in [*training, "A lamp, bright.", "It leaks."]}
     assert list(said.values()) == pytest.approx([0.8] * len(said))
@@ -83,7 +88,7 @@ def test_no_judge_was_trained_on_what_it_judges(
         run(monkeypatch, *arguments, "--hidden_size", 4)
 
 
-def test_halves_are_judged_by_those_who_have_not_learned_from_the_whole(
+def test_halves_are_predicted_by_those_who_have_not_learned_from_the_whole(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No two have a half in common, and every fourth is too short for one.
@@ -95,7 +100,7 @@ def test_halves_are_judged_by_those_who_have_not_learned_from_the_whole(
     assert len(halves) == 60
     source = tmp_path / "long.ft.txt"
     source.write_text("".join(f"__label__{1 + n % 2} {t}\n" for n, t in enumerate(whole)))
-    judged: set[str] = set()
+    predicted: set[str] = set()
 
     class Spy:
         def __init__(self, texts: list[str], labels: list[int]) -> None:
@@ -104,26 +109,27 @@ def test_halves_are_judged_by_those_who_have_not_learned_from_the_whole(
 
         def predict(self, unseen: list[str]) -> np.ndarray:
             assert not self.theirs & set(unseen)
-            judged.update(unseen)
+            predicted.update(unseen)
             return np.full(len(unseen), 0.8)
 
-    monkeypatch.setitem(benchmark_accuracy.BASELINES, "tfidf", ("spy", Spy))
-    monkeypatch.setitem(benchmark_accuracy.BASELINES, "fasttext", ("spy", Judge))
+    stand_in(monkeypatch, "tfidf", Spy)
+    stand_in(monkeypatch, "fasttext", Optimist)
     members = ("--members", "tfidf", "--once", "fasttext", "--folds", 4)
     folder = tmp_path / "members"
-    fields = ["--halves", "true", "--train", str(source)]
-    run(monkeypatch, recipe, *members, "--output_dir", folder, *fields)
-    assert set(halves) <= judged
+    fields = {"augment_halves": "true", "train": str(source)}
+    options = [word for name, value in fields.items() for word in (f"--{name}", value)]
+    run(monkeypatch, recipe, *members, "--output_dir", folder, *options)
+    assert set(halves) <= predicted
     said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
     assert set(said) >= {text_key(text) for text in [*whole, *halves]}
     folder = train(read_recipe(recipe, fields))
-    steps = json.loads((folder / "results.json").read_text())["training"]["steps"]
+    steps = results_of(folder).training["steps"]
     # 40 reviews, two texts without labels, and the halves; in batches of eight.
     assert steps == math.ceil((42 + len(halves)) / 8)
 
 
-class Judge:
-    """Finds everything good."""
+class Optimist:
+    """Predicts that everything is good."""
 
     def __init__(self, texts: list[str], labels: list[int]) -> None:
         pass
@@ -144,10 +150,13 @@ def test_a_student_learns_from_an_ensemble(
     for who in ("lstm", "tfidf", "all"):
         assert f"training reviews, each unseen: {who}" in printed
         assert f"validation reviews: {who}" in printed
+    said = json.loads((tmp_path / "members" / "teacher.json").read_text())
+    assert set(said["validation reviews"]) == {"lstm", "tfidf", "all"}
+    assert said["validation reviews"]["all"]["reviews"] == 20
     assert (train(read_recipe(recipe)) / "results.json").exists()
 
 
-def test_a_member_trained_once_judges_all(
+def test_a_member_trained_once_predicts_all(
     recipe: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -164,10 +173,10 @@ def test_a_member_trained_once_judges_all(
                 asked.append((name, self.learned, len(texts)))
                 return np.full(len(texts), positive)
 
-        return name, Spy
+        return Spy
 
-    monkeypatch.setitem(benchmark_accuracy.BASELINES, "tfidf", member("by folds", 0.5))
-    monkeypatch.setitem(benchmark_accuracy.BASELINES, "minilm", member("once", 0.9))
+    stand_in(monkeypatch, "tfidf", member("by folds", 0.5))
+    stand_in(monkeypatch, "minilm", member("once", 0.9))
     folder = tmp_path / "members"
     others = len(read_reviews([read_recipe(recipe).reviews.validation[0]])[0]) + 2
     arguments = (recipe, "--once", "minilm", "--folds", 2, "--output_dir", folder)
