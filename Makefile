@@ -7,23 +7,30 @@ CONSTRAINTS ?= -c constraints.txt
 DEMO_DIR ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo model test check style clean
+.PHONY: help install demo model docs test test-lowest check style clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.dev ## Make the virtual environment and install the package for development
 
 demo: $(VENV)/.demo ## Train on real reviews, then classify a few through transformers.pipeline
 	$(BIN)/python scripts/demo.py --output_dir $(DEMO_DIR)
 
-model: $(VENV)/.benchmark ## From reviews to the released checkpoint in runs/distilled: two and a half hours; goes on if stopped
+model: $(VENV)/.benchmark ## From reviews to the released checkpoint in runs/distilled: hours; resumes if stopped
 	$(BIN)/sentiment-lstm pretrain scripts/recipes/pretrain.yaml
 	$(BIN)/python scripts/teacher.py scripts/recipes/distilled.yaml --num_train_epochs 2 --once minilm
 	$(BIN)/sentiment-lstm train scripts/recipes/distilled.yaml
 
+docs: $(VENV)/.dev ## Render README, docs/ and the card from their templates and committed results
+	$(BIN)/python scripts/docs.py
+
 test: $(VENV)/.dev ## Run the whole test suite
 	$(BIN)/python -m pytest
+
+test-lowest: ## The same with the lowest versions that pyproject.toml allows, in .venv-lowest
+	$(MAKE) VENV=.venv-lowest CONSTRAINTS="-c constraints-lowest.txt" .venv-lowest/.demo,test
+	.venv-lowest/bin/python -m pytest
 
 check: $(VENV)/.dev ## Lint, check formatting and types
 	$(BIN)/ruff check .
@@ -34,14 +41,15 @@ style: $(VENV)/.dev ## Repair what the linter and the formatter can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## Remove the virtual environment, caches and build outputs (not runs/)
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## Remove the virtual environments, caches and build outputs (not runs/)
+	rm -rf $(VENV) .venv-lowest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+	echo '*' > $(VENV)/.gitignore  # as Python 3.13 does by itself
 
-# One for each extra of pyproject.toml that a target needs.
-$(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/bin/python
+# One for each extra of pyproject.toml, or several with commas between, that a target needs.
+$(VENV)/.%: pyproject.toml $(wildcard constraints*.txt) | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q $(CONSTRAINTS) -e ".[$*]"
 	touch $@
