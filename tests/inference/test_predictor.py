@@ -336,6 +336,7 @@ def test_weights_that_are_no_numbers_are_noticed(
 def test_sizes_are_checked(
     model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    for sizes in ({"chunk_size": 0}, {"batch_tokens": 0}):
-        with pytest.raises(ValueError, match="must be 1 or more"):
-            SentimentPredictor(model, tokenizer, **sizes)
+    with pytest.raises(ValueError, match="must be 1 or more; got 0 and"):
+        SentimentPredictor(model, tokenizer, chunk_size=0)
+    with pytest.raises(ValueError, match="must be 1 or more; got 4096 and 0"):
+        SentimentPredictor(model, tokenizer, batch_tokens=0)

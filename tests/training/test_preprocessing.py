@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sentiment_lstm.data.dataset import load_reviews
-from sentiment_lstm.tokenization import train_tokenizer
+from sentiment_lstm.tokenization import private_backend, train_tokenizer
 from sentiment_lstm.training import preprocessing
 from sentiment_lstm.training.recipe import read_recipe
 
@@ -51,7 +51,6 @@ def test_tokenising_resumes_where_it_was_stopped(
                 raise KeyboardInterrupt
             return self.backend.encode_batch_fast(texts)
 
-    private_backend = preprocessing.private_backend
     monkeypatch.setattr(
         preprocessing, "private_backend", lambda tokenizer: Backend(private_backend(tokenizer))
     )

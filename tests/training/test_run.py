@@ -22,6 +22,7 @@ from sentiment_lstm.training.run import pretrain, train
 from sentiment_lstm.training.trainer import (
     SentimentTrainer,
     TrainingTimer,
+    make_trainer,
 )
 
 WriteRecipe = Callable[..., Path]
@@ -196,7 +197,6 @@ def test_patience_and_time_are_counted_over_an_interruption(
 
     stopped = 3 * (len(losses) - 1) + 1  # with two of the three validations counted
     with monkeypatch.context() as patch:
-        make_trainer = run_module.make_trainer
 
         def interrupted(*arguments: Any) -> Any:
             trainer = make_trainer(*arguments)
