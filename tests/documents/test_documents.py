@@ -72,6 +72,20 @@ def test_every_block_of_a_document_runs(name: str, workshop: Workshop) -> None:
         run(block, workshop.for_document(name))
 
 
+@pytest.mark.parametrize("name", [*DOCUMENTS, "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for target, _, anchor in (link.partition("#") for link in re.findall(r"\]\(([^)\s]+)\)", text)):
+        if target.startswith("https://"):
+            continue
+        path = (ROOT / name).parent / target if target else ROOT / name
+        assert path.exists(), f"{name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings]
+            assert anchor in slugs, f"{name}: {target}#{anchor}"
+
+
 def test_the_languages_of_the_readme_are_those_of_users() -> None:
     blocks = fenced((ROOT / "README.md").read_text(encoding="utf-8"), "README.md")
     assert {block.language for block in blocks} == {"python", "bash"}
