@@ -40,6 +40,8 @@ from .trainer import TrainingTimer
 SAVE_SECONDS = 300.0
 
 _FINISHED_FILE = "finished.json"
+# Texts that are tokenised at once.
+_TOKENIZED_TOGETHER = 10_000
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class FineTuned:
             batch = order[start : start + batch_size]
             if not np.isnan(positive[batch]).any():
                 continue
-            some = {"input_ids": [ids[index] for index in batch]}
+            some = {"input_ids": [ids[index].tolist() for index in batch]}
             inputs = self.tokenizer.pad(some, return_tensors="pt").to(device)
             with torch.inference_mode(), cast:
                 logits = self.model(**inputs).logits  # (batch, 2)
@@ -245,9 +247,18 @@ def _training_settings(transformer: PretrainedTransformer) -> dict[str, Any]:
     return fields
 
 
-def _word_pieces(tokenizer: Any, texts: list[str], length: int) -> list[list[int]]:
-    encoded = tokenizer(texts, truncation=True, max_length=length, return_token_type_ids=False)
-    ids: list[list[int]] = encoded["input_ids"]
+def _word_pieces(tokenizer: Any, texts: list[str], length: int) -> list[NDArray[np.int32]]:
+    """The first word pieces of each text, as arrays: lists would take ten times the memory."""
+    ids: list[NDArray[np.int32]] = []
+    for start in range(0, len(texts), _TOKENIZED_TOGETHER):
+        encoded = tokenizer(
+            texts[start : start + _TOKENIZED_TOGETHER],
+            truncation=True,
+            max_length=length,
+            return_token_type_ids=False,
+            return_attention_mask=False,
+        )
+        ids += [np.array(row, dtype=np.int32) for row in encoded["input_ids"]]
     return ids
 
 

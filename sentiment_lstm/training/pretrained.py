@@ -207,8 +207,8 @@ MINILM = PretrainedTransformer(
     batch_size=32,
     learning_rate=1e-4,
 )
-# Its own classifier reads one state only; dropout costs it accuracy in a single epoch; and training
-# the upper half alone takes two thirds of the time.
+# It was made for the mean of its states. To train its upper half alone takes two thirds of the
+# time.
 MPNET = PretrainedTransformer(
     name="MPNet-base",
     source=mpnet_folder,

