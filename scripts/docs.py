@@ -163,16 +163,17 @@ def benchmark(part: str) -> dict[str, Any]:
     return result | {"side": {side["side"]: side for side in result.get("sides", ())}}
 
 
-def extract(results: Results, command: str) -> dict[str, Any]:
-    """What docs/results/ keeps of a finished run, without folders of the machine."""
+def extract(results: Results, recipe: str) -> dict[str, Any]:
+    """What docs/results/ keeps of a finished run of a recipe, without folders of the machine."""
     results = results.redact()
+    verb = "train" if results.metrics else "pretrain"  # a language model has none
     metrics: dict[str, dict[str, Any]] = {}
     for split, source, found in results.parts():
         figures = (*FIGURES, "expected_calibration_error")
         metrics.setdefault(split, {})[source] = {name: found[name] for name in figures}
     return {
         "version": results.versions["sentiment-lstm"],
-        "command": command,
+        "command": f"sentiment-lstm {verb} scripts/recipes/{recipe}.yaml",
         "reviews": results.reviews,
         "metrics": metrics,
         **{name: getattr(results, name) for name in FACTS},
@@ -304,8 +305,7 @@ def main() -> None:
     try:
         if options.add:
             name = options.name or options.add.name
-            command = f"sentiment-lstm train scripts/recipes/{name}.yaml"
-            content = extract(read_results(options.add / RESULTS_FILE), command)
+            content = extract(read_results(options.add / RESULTS_FILE), name)
             print(f"wrote {write_json(RESULTS / 'recipes' / f'{name}.json', content)}")
         changed = {
             path: text

@@ -149,9 +149,10 @@ def test_what_is_kept_of_a_run_is_redacted_and_short() -> None:
         metrics={"test": {"/home/me/x.ft.txt": found}},
         versions={"sentiment-lstm": "9.9"},
     )
-    kept = docs.extract(results, "sentiment-lstm train x.yaml")
+    kept = docs.extract(results, "demo")
     assert "/home" not in json.dumps(kept)
     assert kept["version"] == "9.9"
+    assert kept["command"] == "sentiment-lstm train scripts/recipes/demo.yaml"
     assert "slices" not in kept["metrics"]["test"]["x.ft.txt"]
 
 
