@@ -85,7 +85,7 @@ def read_predictions(folder: Path) -> Predictions:
 
 def share_right(folders: list[Path]) -> NDArray[np.float64]:
     """Share of the seeds that predict each validation review right, `(reviews,)`."""
-    share: NDArray[np.float64] = np.mean([read_predictions(f).right for f in folders], axis=0)
+    share: NDArray[np.float64] = np.mean([read_predictions(f).correct for f in folders], axis=0)
     return share
 
 
@@ -110,7 +110,7 @@ def summarise(folders: list[Path], baseline: NDArray[np.float64] | None) -> dict
         "parameters": results[0].parameters,
         "seconds": statistics.median(result.wall_time_seconds["train"] for result in results),
     }
-    summary["accuracy"]["all"] = [float(read_predictions(f).right.mean()) for f in folders]
+    summary["accuracy"]["all"] = [float(read_predictions(f).correct.mean()) for f in folders]
     if baseline is not None:
         gain = share_right(folders) - baseline
         summary["difference"] = float(gain.mean())

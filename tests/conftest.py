@@ -19,6 +19,9 @@ os.environ.update(
     HF_HUB_OFFLINE="1",
     HF_HUB_DISABLE_TELEMETRY="1",
     TOKENIZERS_PARALLELISM="false",
+    # The models are tiny: two threads would wait for each other, and spin while they do (with
+    # another program on two cores a test of training took ten times as long).
+    OMP_NUM_THREADS="1",
 )
 os.environ.pop("HF_TOKEN", None)
 

@@ -75,11 +75,12 @@ def _run(options: argparse.Namespace) -> None:
     model, given = _split_model(options)
     if given and options.input:
         raise ValueError("give texts or --input, not both")
-    from ..inference.batch import Rows, predict_file
-    from ..inference.predictor import SentimentPredictor
+    from ..inference.rows import Rows
 
     rows = Rows(options.format, options.include_text)
     if options.input and options.output:
+        from ..inference.batch import predict_file
+
         is_main = predict_file(
             model,
             options.input,
@@ -94,6 +95,8 @@ def _run(options: argparse.Namespace) -> None:
         return
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("several processes need --input and --output")
+    from ..inference.predictor import SentimentPredictor
+
     texts, kept = tee(_texts(given, options))
     predictor = SentimentPredictor.from_pretrained(
         model,

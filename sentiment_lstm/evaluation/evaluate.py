@@ -16,11 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
 from ..inference.predictor import SentimentPredictor
-from .metrics import SentimentMetrics, fit_temperature
+from .metrics import SentimentMetrics, fit_temperature, log_probabilities
 from .slices import has_negation, score_slices
-
-# The smallest float32 above zero that is no denormal: a probability of 0 has no logarithm.
-_SMALLEST = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single answer to whether they are equal
@@ -44,10 +41,10 @@ class Predictions:
         return len(self.labels)
 
     @property
-    def right(self) -> NDArray[np.bool_]:
+    def correct(self) -> NDArray[np.bool_]:
         """Whether each review got its label, `(reviews,)`; a tie goes to the lower label."""
-        right: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
-        return right
+        correct: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
+        return correct
 
     def scaled(self, temperature: float) -> Predictions:
         """What the model would say with its logits divided by a temperature (Guo et al. 2017).
@@ -56,10 +53,15 @@ class Predictions:
             temperature: Above 0; in units of the temperature that the predictions were made with.
 
         Returns:
-            New predictions of the same reviews, with the same labels predicted.
+            New predictions of the same reviews, with the same labels predicted where they are no
+            tie but for rounding.
+
+        Raises:
+            ValueError: If the temperature is not above 0.
         """
-        logits = np.log(self.probabilities.clip(min=_SMALLEST).astype(np.float64))
-        scaled = np.exp(log_softmax(logits / temperature, axis=1))
+        if not temperature > 0:
+            raise ValueError(f"a temperature is above 0; got {temperature}")
+        scaled = np.exp(log_softmax(log_probabilities(self.probabilities) / temperature, axis=1))
         return replace(self, probabilities=scaled.astype(np.float32))
 
     @classmethod

@@ -25,6 +25,9 @@ from sklearn.metrics import (
 if TYPE_CHECKING:
     from transformers import EvalPrediction
 
+# The smallest float32 that is not denormal.
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
 _DESCRIPTION = """
 Accuracy with its 95 % interval, F1, precision, recall, area under the ROC curve, loss, expected
 calibration error and confusion matrix of predicted class probabilities.
@@ -37,7 +40,7 @@ Args:
     references: The right class of each review, an integer from 0.
 
 Returns:
-    A dictionary of plain numbers (see `sentiment_lstm.metrics.score`).
+    A dictionary of plain numbers (see `sentiment_lstm.evaluation.metrics.score`).
 
 Example:
     >>> metrics = SentimentMetrics()
@@ -239,7 +242,7 @@ def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
         ValueError: As [`score`].
     """
     rows, right = _validated(probabilities, labels)
-    logits = np.log(rows.clip(min=1e-12))  # up to a constant in each row, which changes nothing
+    logits = log_probabilities(rows)  # up to a constant in each row, which changes nothing
 
     def loss(log_temperature: float) -> float:
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
@@ -247,6 +250,12 @@ def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
 
     found = minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded")
     return float(np.exp(found.x))
+
+
+def log_probabilities(probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """Natural logarithms, finite for what a softmax in float32 has rounded to zero as well."""
+    logs: NDArray[np.float64] = np.log(probabilities.astype(np.float64).clip(min=_SMALLEST))
+    return logs
 
 
 def _curve(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..data.sources import SPLITS, parse_source, public_names
+from ..data.sources import SPLITS, basename, parse_source, public_names
 from ..files import write_json
 
 # Split -> source -> something about it.
@@ -208,15 +208,17 @@ def nest_metrics(metrics: Mapping[str, Any]) -> BySource:
         split, slash, source = name.partition("/")
         if slash:
             nested.setdefault(split, {})[source] = found
-        else:
+        elif isinstance(found, Mapping):
             nested.setdefault(name, {}).update(found)
+        else:
+            nested[name] = found  # which whoever reads it will find
     return nested
 
 
 def figures_missing(found: Any) -> list[str]:
     """Which of the figures that a card needs a set of reviews lacks."""
     known = found if isinstance(found, Mapping) else {}
-    return [name for name in _FIGURES if not _is_number(known.get(name))]
+    return [name for name in _FIGURES if not is_number(known.get(name))]
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -275,9 +277,13 @@ def _check_type(path: str | os.PathLike[str], name: str, value: Any) -> None:
         for split, sources in value.items():
             if not isinstance(sources, Mapping):
                 raise ResultsError(f"{path}: `{name}` of {split} is {sources!r:.60}, not by source")
+            for source, facts in sources.items():
+                if not isinstance(facts, Mapping):
+                    raise ResultsError(f"{path}: `{name}` of {split}, {source}: {facts!r:.60}")
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value of a JSON file is a number: true and false are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -285,12 +291,14 @@ def _is_number(value: Any) -> bool:
 
 
 def _listed(sources: Any) -> list[str]:
-    return [sources] if isinstance(sources, str) else list(sources or [])
+    if sources is None:
+        return []
+    return list(map(str, sources)) if isinstance(sources, (list, tuple)) else [str(sources)]
 
 
 def _without_folders(value: Any) -> Any:
     if isinstance(value, str):
-        return value.rstrip("\\/").replace("\\", "/").split("/")[-1]
+        return basename(value)
     if isinstance(value, list):
         return [_without_folders(item) for item in value]
     if isinstance(value, dict):

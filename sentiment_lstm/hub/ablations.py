@@ -23,6 +23,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..data.sources import parse_source
+
 
 class AblationError(ValueError):
     """An `ablation.json` that is none; the message names the file."""
@@ -55,7 +57,7 @@ def ablation_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     sources = list(next(iter(rows.values()))["accuracy"])
     header = [
         "",
-        *(os.path.basename(source) for source in sources),
+        *(parse_source(source).public for source in sources),
         "difference to baseline",
         "parameters",
         "training",

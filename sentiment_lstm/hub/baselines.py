@@ -32,8 +32,15 @@ from pathlib import Path
 from typing import Any
 
 from ..data.sources import without_folders
-from ..evaluation.results import BySource, Run, figures_missing, nest_metrics, redact_sources
-from ..files import dump_json, write_text
+from ..evaluation.results import (
+    BySource,
+    Run,
+    figures_missing,
+    is_number,
+    nest_metrics,
+    redact_sources,
+)
+from ..files import BASELINES_FILE, dump_json, write_text
 
 
 class BaselinesError(ValueError):
@@ -62,6 +69,12 @@ class Baseline:
     train_seconds: float | None
     command: str
     metrics: BySource
+
+
+def find_baselines(folder: str | os.PathLike[str]) -> Path | None:
+    """The baselines of a model folder: `baselines.json`, or `peers.json` of version 0.1."""
+    paths = [Path(folder, name) for name in (BASELINES_FILE, "peers.json")]
+    return next((path for path in paths if path.exists()), None)
 
 
 def read_baselines(path: str | os.PathLike[str]) -> list[Baseline]:
@@ -129,7 +142,7 @@ def _parse(entry: Any, where: str) -> Baseline:
         if not isinstance(entry[name], str) or not entry[name].strip():
             raise BaselinesError(f"{where}: {name} must be a text, not {entry[name]!r}")
     for name in ("parameters", "train_seconds"):
-        if entry[name] is not None and not _is_number(entry[name]):
+        if entry[name] is not None and not is_number(entry[name]):
             raise BaselinesError(f"{where}: {name} must be a number or null, not {entry[name]!r}")
     if not isinstance(entry["metrics"], dict):
         raise BaselinesError(f"{where}: metrics must be an object, split -> source -> figures")
@@ -140,7 +153,3 @@ def _parse(entry: Any, where: str) -> Baseline:
             if missing := figures_missing(found):
                 raise BaselinesError(f"{where}: {split}, {source}: lacks {', '.join(missing)}")
     return baseline
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

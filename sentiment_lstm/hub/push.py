@@ -49,7 +49,7 @@ from ..files import (
 from ..inference.predictor import ModelError, load_model
 from ..training.recipe import dump_recipe
 from .ablations import read_ablation
-from .baselines import dump_baselines, read_baselines, redact_baselines
+from .baselines import dump_baselines, find_baselines, read_baselines, redact_baselines
 from .model_card import CardError, make_card
 
 # What belongs to a model folder, by name. Anything else (checkpoints, optimizer states, pickled
@@ -211,12 +211,12 @@ def card_of(folder: str | os.PathLike[str], repo_id: str | None, figures: Sequen
             f"no {RESULTS_FILE} to make the card of: train with `sentiment-lstm train`, or write a "
             f"{CARD_FILE}"
         )
-    baselines, ablation = folder / BASELINES_FILE, folder / ABLATION_FILE
+    baselines, ablation = find_baselines(folder), folder / ABLATION_FILE
     return str(
         make_card(
             read_results(folder / RESULTS_FILE),
             repo_id=repo_id,
-            baselines=read_baselines(baselines) if baselines.exists() else [],
+            baselines=read_baselines(baselines) if baselines is not None else [],
             ablation=read_ablation(ablation) if ablation.exists() else None,
             figures=figures,
         )
@@ -281,8 +281,8 @@ def _contents(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
         if RESULTS_FILE in contents:
             results = read_results(folder / RESULTS_FILE)
             contents[RESULTS_FILE] = dump_json(dataclasses.asdict(results.redact())).encode()
-        if BASELINES_FILE in contents:
-            baselines = read_baselines(folder / BASELINES_FILE)
+        if (path := find_baselines(folder)) is not None:
+            baselines = read_baselines(path)
             if results is not None:
                 baselines = redact_baselines(baselines, results)
             contents[BASELINES_FILE] = dump_baselines(baselines).encode()
@@ -333,10 +333,10 @@ def _prepare(
 
 
 def _outdated(state: ModelInfo, contents: dict[str, Path | bytes]) -> list[str]:
-    """Weights and tokenizer files of the repository that would be loaded with the new ones."""
+    """Files of an earlier push that would be loaded with the new ones, or have another name now."""
     present = [sibling.rfilename for sibling in state.siblings or []]
-    loaded = re.compile(f"{_WEIGHTS}|{_TOKENIZER}")
-    return [name for name in present if loaded.fullmatch(name) and name not in contents]
+    old = re.compile(rf"{_WEIGHTS}|{_TOKENIZER}|peers\.json")
+    return [name for name in present if old.fullmatch(name) and name not in contents]
 
 
 @contextmanager

@@ -8,15 +8,12 @@ resumes, so that nothing is lost or doubled, however it was stopped.
 
 from __future__ import annotations
 
-import csv
 import glob
 import hashlib
-import io
 import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -28,9 +25,8 @@ from tqdm.auto import tqdm
 
 from ..data.sources import file_digest
 from ..data.texts import read_texts
-from .predictor import CHUNK_SIZE, Prediction, SentimentPredictor
-
-FORMATS = ("jsonl", "csv")
+from .predictor import CHUNK_SIZE, SentimentPredictor
+from .rows import Rows
 
 # Until the last of several processes is done, the others wait for it.
 _PATIENCE = timedelta(days=7)
@@ -40,42 +36,13 @@ class BatchError(ValueError):
     """A job that can be neither begun nor resumed; the message says what to do."""
 
 
-@dataclass(frozen=True)
-class Rows:
-    """How a prediction looks in the output.
-
-    Args:
-        format: `"jsonl"` or `"csv"`.
-        include_text: Whether a row repeats its text.
-    """
-
-    format: str = "jsonl"
-    include_text: bool = False
-
-    @property
-    def header(self) -> str:
-        """What stands above the rows."""
-        return _csv_line(self._names) if self.format == "csv" else ""
-
-    def row(self, text: str, prediction: Prediction) -> str:
-        """One prediction, with its line end."""
-        values = [prediction.label, prediction.score, text][: len(self._names)]
-        if self.format == "csv":
-            return _csv_line(values)
-        return json.dumps(dict(zip(self._names, values, strict=True)), ensure_ascii=False) + "\n"
-
-    @property
-    def _names(self) -> list[str]:
-        return ["label", "score"] + ["text"] * self.include_text
-
-
 def predict_file(
     model: str | os.PathLike[str],
     texts: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
     text_column: str | None = None,
-    rows: Rows = Rows(),
+    rows: Rows | None = None,
     exact: bool = False,
     chunk_size: int = CHUNK_SIZE,
 ) -> bool:
@@ -91,7 +58,7 @@ def predict_file(
         texts: See `read_texts`.
         output: The file to write; one that exists is replaced in the end.
         text_column: See `read_texts`.
-        rows: How the output looks.
+        rows: How the output looks. Defaults to JSON lines without the texts.
         exact: Compute all in float32, where otherwise a copy in bf16 is asked first; see
             `SentimentPredictor`.
         chunk_size: Texts that are sorted by length together and then recorded as done.
@@ -104,6 +71,7 @@ def predict_file(
         OSError: If there is no such model or file.
         ReviewError: If a text cannot be read.
     """
+    rows = rows or Rows()
     if chunk_size < 1:
         raise BatchError(f"chunk_size must be 1 or more; got {chunk_size}")
     processes = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
@@ -211,6 +179,11 @@ class _Shard:
 def _refuse_other_jobs(output: Path, job: dict[str, Any]) -> None:
     """Raise unless all that has been begun for this output is this very job."""
     name = glob.escape(output.name)
+    if old := sorted(output.parent.glob(f"{name}.part*.job")):
+        raise BatchError(
+            f"{old[0].with_suffix('')}: the beginning of a job of version 0.1. Delete "
+            f"{output}.part* to start anew, or choose another output"
+        )
     for pattern in (f"{name}.part.manifest", f"{name}.part-*-of-*.manifest"):
         for manifest in sorted(output.parent.glob(pattern)):
             other, _ = _Shard(manifest.with_suffix("")).read()
@@ -255,9 +228,3 @@ def _model_digest(predictor: SentimentPredictor) -> str:
         digest.update(name.encode())
         digest.update(weight.cpu().contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _csv_line(values: list[Any]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values)
-    return line.getvalue()

@@ -103,6 +103,7 @@ class SentimentPredictor:
         self.tokenizer = tokenizer
         self.chunk_size = chunk_size
         self.batch_tokens = batch_tokens
+        self.low_precision = low_precision
         self._copy = _low_precision_copy(model) if low_precision else None
         self._backend = private_backend(tokenizer)
 
@@ -174,8 +175,8 @@ class SentimentPredictor:
         Raises:
             TypeError: See `predict`.
         """
-        rows = list(self._stream_proba(texts))
-        return np.stack(rows) if rows else self.predict_proba_ids([])
+        chunks = list(self._stream_proba(texts))
+        return np.concatenate(chunks) if chunks else self.predict_proba_ids([])
 
     def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
         """Classify texts as they come, `chunk_size` at a time: memory does not grow.
@@ -190,7 +191,7 @@ class SentimentPredictor:
             TypeError: See `predict`.
         """
         names = cast("dict[int, str]", self.model.config.id2label)
-        for probabilities in self._stream_proba(texts):
+        for probabilities in itertools.chain.from_iterable(self._stream_proba(texts)):
             best = int(probabilities.argmax())
             yield Prediction(names[best], float(probabilities[best]), probabilities)
 
@@ -246,18 +247,22 @@ class SentimentPredictor:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_backend"}
+        # What the other machine makes for itself: it may have another device, and no bf16.
+        state = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        on_cpu = self.model if self.model.device.type == "cpu" else copy.deepcopy(self.model).cpu()
+        return state | {"model": on_cpu}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        self.model = self.model.to(_device())
+        self._copy = _low_precision_copy(self.model) if self.low_precision else None
         self._backend = private_backend(self.tokenizer)
 
     def _stream_proba(self, texts: Iterable[str]) -> Iterator[NDArray[np.float32]]:
-        if isinstance(texts, str):
-            raise TypeError("texts is a str: pass an iterable of texts, for example [text]")
+        """Probabilities `(chunk, num_labels)` of one chunk of texts after the other."""
         remaining = _only_strings(texts)
         while chunk := list(itertools.islice(remaining, self.chunk_size)):
-            yield from self.predict_proba_ids(self.encode(chunk))
+            yield self.predict_proba_ids(self.encode(chunk))
 
     @torch.inference_mode()
     def _probabilities(
@@ -311,11 +316,12 @@ def _load(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model and tokenizer, if they are whole and belong together."""
     _refuse_mistyped_path(model)
+    local = Path(model).is_dir()  # nothing of a folder is on the Hub
     try:
         loaded, report = AutoModelForSequenceClassification.from_pretrained(
-            model, dtype=dtype, output_loading_info=True
+            model, dtype=dtype, output_loading_info=True, local_files_only=local
         )
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=local)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelError(f"{model}: does not load: {' '.join(str(error).split())}") from error
     # transformers fills such gaps with random numbers and only warns.
@@ -325,12 +331,19 @@ def _load(
                 f"{model}: weights and config do not fit each other: {kind.replace('_', ' ')}, "
                 f"for example {min(map(str, found))}"
             )
-    if len(tokenizer) > loaded.config.vocab_size:
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        raise ModelError(f"{model}: its tokenizer must have a `tokenizer.json` and a pad token")
+    words = getattr(loaded.config, "vocab_size", None)
+    if words is not None and len(tokenizer) > words:
         raise ModelError(
-            f"{model}: the tokenizer has {len(tokenizer)} words and the model only "
-            f"{loaded.config.vocab_size}: they are of different runs"
+            f"{model}: the tokenizer has {len(tokenizer)} words and the model only {words}: they "
+            "are of different runs"
         )
-    return loaded.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+    return loaded.to(_device()), tokenizer
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _refuse_mistyped_path(model: str | os.PathLike[str]) -> None:
@@ -355,6 +368,13 @@ def _low_precision_copy(model: PreTrainedModel) -> PreTrainedModel | None:
 
 
 def _only_strings(texts: Iterable[Any]) -> Iterator[str]:
+    # Of a mapping or a table the names of its columns would be classified.
+    is_table = isinstance(texts, Mapping) or hasattr(texts, "columns")
+    if isinstance(texts, (str, bytes)) or is_table or not isinstance(texts, Iterable):
+        raise TypeError(
+            f"texts is a {type(texts).__name__}: pass an iterable of texts, for example [text], "
+            "or one column of a table"
+        )
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(

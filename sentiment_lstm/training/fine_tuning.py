@@ -34,7 +34,7 @@ from transformers.trainer_callback import ExportableState
 from ..files import write_json
 from ..inference.predictor import computes_in_bf16
 from .pretrained import WEIGHTS_FILE, PretrainedTransformer
-from .trainer import TrainingTimer
+from .trainer import TrainingTimer, last_checkpoint
 
 # What takes longer than this is saved in between.
 SAVE_SECONDS = 300.0
@@ -79,7 +79,7 @@ class FineTuned:
         Returns:
             Probability of POSITIVE of each text, `(texts,)`.
         """
-        kept = self.folder / f"predicted-{Hasher.hash(texts)}.npy"
+        kept = self.folder / f"predicted-{Hasher.hash([texts, self.transformer.length])}.npy"
         positive = np.load(kept) if kept.exists() else np.full(len(texts), np.nan)
         ids = _word_pieces(self.tokenizer, texts, self.transformer.length)
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
@@ -184,9 +184,7 @@ def _train(
         data_collator=DataCollatorWithPadding(tokenizer),
         callbacks=[TrainingTimer(), _EpochOrder(), _TimedCheckpoints()],
     )
-    # Trainer writes this file of a checkpoint last.
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    last = max(whole, key=lambda path: int(path.name.removeprefix("checkpoint-")), default=None)
+    last = last_checkpoint(folder)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     return round(TrainingTimer.of(trainer).seconds, 1)
 

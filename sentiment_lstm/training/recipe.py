@@ -7,6 +7,7 @@ fields are those of `ReviewArguments`, `TokenizerArguments`, `SentimentLSTMConfi
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import functools
@@ -229,6 +230,9 @@ class Recipe:
     model: Any
     training: RecipeTrainingArguments
 
+    def __reduce__(self) -> tuple[Any, ...]:  # the fields are read-only, which cannot be pickled
+        return _recipe, (dict(self.fields), "recipe")
+
     def replace(self, **fields: Any) -> Recipe:
         """The recipe with other fields.
 
@@ -334,7 +338,8 @@ def _recipe(fields: dict[str, Any], where: str) -> Recipe:
             kind(
                 **{
                     # A whole number stays one in the fields, so that recipe.yaml says 6, not 6.0.
-                    item.name: _as_float(fields[item.name], hints[item.name])
+                    # A copy, since transformers takes keys out of the mappings that it is given.
+                    item.name: _as_float(copy.deepcopy(fields[item.name]), hints[item.name])
                     for item in dataclasses.fields(kind)
                     if item.name in fields
                 }
@@ -396,6 +401,8 @@ def _read_fields(content: Mapping[str, Any], where: str) -> dict[str, Any]:
         if name in RENAMED_FIELDS:
             logger.warning("%s: `%s` is called `%s` now", where, name, RENAMED_FIELDS[name])
             name = RENAMED_FIELDS[name]
+        if name.removeprefix("no_") in hints and name not in hints and value is True:
+            name, value = name.removeprefix("no_"), False  # transformers' `--no_FIELD`
         if name not in hints:
             similar = difflib.get_close_matches(str(name), hints, 1)
             hint = f"; did you mean `{similar[0]}`?" if similar else ""
@@ -418,20 +425,28 @@ def _read_value(name: str, value: Any, hint: Any) -> Any:
         return _read_null(hint)
     if value is False and name.endswith("_strategy"):
         value = "no"  # which YAML reads as false
+    if isinstance(value, (list, tuple, Mapping)):
+        return _read_several(value, kinds)
     names = _choices().get(name)
     if names is not None and value not in names:
         raise ValueError(f"must be one of {', '.join(names)}")
-    if typing.get_origin(hint) is list and not isinstance(value, (list, tuple)):
-        value = [value]
-    if isinstance(value, (list, tuple)):
-        if not any(typing.get_origin(kind) is list for kind in kinds):
-            raise ValueError("takes one value, not several")
-        return [str(item) for item in value]
-    if isinstance(value, Mapping):
-        return dict(value)  # TrainingArguments say what is wrong with it
+    if value is True and bool not in kinds:  # `--field` on the command line, and nothing behind it
+        raise ValueError("needs a value")
     if str in kinds:
-        return value if isinstance(value, bool) and bool in kinds else str(value)
+        return value if isinstance(value, bool) else str(value)
+    if any(typing.get_origin(kind) is list for kind in kinds):
+        return [str(value)]
     return next((_READERS[kind] for kind in kinds if kind in _READERS), str)(value)
+
+
+def _read_several(value: Any, kinds: Sequence[Any]) -> Any:
+    """A list or a mapping, where the field takes one."""
+    wanted = dict if isinstance(value, Mapping) else list
+    if not any(wanted in (kind, typing.get_origin(kind)) for kind in kinds):
+        raise ValueError(f"takes one value, not {'a mapping' if wanted is dict else 'several'}")
+    if wanted is dict:
+        return dict(value)
+    return [str(item) for item in value if item is not None]
 
 
 def _read_null(hint: Any) -> Any:
@@ -443,11 +458,12 @@ def _read_null(hint: Any) -> Any:
 
 
 def _read_bool(value: Any) -> bool:
-    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    try:
-        return known[str(value).lower()]
-    except KeyError:
-        raise ValueError("must be true or false") from None
+    word = str(value).lower()
+    if word in ("true", "t", "yes", "y", "1"):
+        return True
+    if word in ("false", "f", "no", "n", "0"):
+        return False
+    raise ValueError("must be true or false")
 
 
 def _read_int(value: Any) -> int:

@@ -32,7 +32,7 @@ from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .preprocessing import Reviews, load_all, make_tokenizer, tokenize, training_tokens
 from .pretraining import SentimentLSTMForPreTraining
 from .recipe import Recipe, RecipeError, dump_recipe, rename_fields
-from .trainer import ModelClass, TrainingTimer, make_trainer
+from .trainer import ModelClass, TrainingTimer, last_checkpoint, make_trainer
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _run(recipe: Recipe, model_class: ModelClass) -> Path:
         validation_tokens = tokenize(list(reviews["validation"].values()), tokenizer)
 
     trainer = make_trainer(recipe, tokenizer, train_tokens, validation_tokens, model_class)
-    checkpoint = _last_checkpoint(folder)
+    checkpoint = last_checkpoint(folder)
     prepared = time.perf_counter()
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     trained, training_seconds = time.perf_counter(), TrainingTimer.of(trainer).seconds
@@ -204,8 +204,11 @@ def _read_claim(folder: Path) -> tuple[Run, bool]:
         return read_run(folder / RUN_FILE), False
     try:
         return read_results(folder / RESULTS_FILE), True
-    except ResultsError:  # version 0.1 claimed a folder with results that lack the metrics
-        return read_run(folder / RESULTS_FILE), False
+    except ResultsError as error:
+        # Version 0.1 claimed a folder with results that lack the metrics.
+        raise RecipeError(
+            f"{error}; it may have been begun by version 0.1, whose checkpoints cannot be resumed"
+        ) from error
 
 
 def _refuse_another_run(folder: Path, found: Run, run: Run, advice: str) -> None:
@@ -222,9 +225,28 @@ def _refuse_another_run(folder: Path, found: Run, run: Run, advice: str) -> None
         raise RecipeError(
             f"{folder}: holds a {found.model}, which is not what is asked for; {advice}"
         )
-    for part in ("reviews", "files"):
-        if getattr(found, part) != wanted[part]:
+    same_files, same_reviews = found.files == wanted["files"], _same_reviews(found, run)
+    for part, same in [("reviews", same_reviews), ("files", same_files)]:
+        if not same:
             raise RecipeError(f"{folder}: holds a run on other {part} of the same names; {advice}")
+
+
+def _same_reviews(found: Run, run: Run) -> bool:
+    """Whether two runs read the same reviews.
+
+    Fingerprints of version 0.1 (16 digits) are of another kind: there the numbers have to do.
+    """
+
+    def facts(of: Run) -> list[Any]:
+        return [
+            (split, source, {**fact, "fingerprint": None} if old else fact)
+            for split, parts in of.reviews.items()
+            for source, fact in parts.items()
+        ]
+
+    fingerprints = [f.get("fingerprint") or "" for p in found.reviews.values() for f in p.values()]
+    old = any(len(fingerprint) == 16 for fingerprint in fingerprints)
+    return facts(found) == facts(run)
 
 
 def _claim(folder: Path, recipe: Recipe, run: Run, reviews: Reviews) -> PreTrainedTokenizerFast:
@@ -239,13 +261,6 @@ def _claim(folder: Path, recipe: Recipe, run: Run, reviews: Reviews) -> PreTrain
     write_text(folder / RECIPE_FILE, dump_recipe(recipe.fields))
     run.write(folder / RUN_FILE)
     return tokenizer
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    """The latest whole checkpoint; a run that was killed while it saved leaves half a one."""
-    # Trainer writes this file after all the others.
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return max(whole, key=lambda path: int(path.name.removeprefix("checkpoint-")), default=None)
 
 
 def _files_of(recipe: Recipe) -> dict[str, Path]:

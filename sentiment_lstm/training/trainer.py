@@ -112,6 +112,20 @@ def make_trainer(
     return trainer
 
 
+def last_checkpoint(folder: Path) -> Path | None:
+    """The latest whole checkpoint of a folder; a run that was killed leaves half a one.
+
+    Args:
+        folder: Where a Trainer saves its checkpoints.
+
+    Returns:
+        The checkpoint, or `None` if there is none.
+    """
+    # Trainer writes this file after all the others.
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(whole, key=lambda path: int(path.name.removeprefix("checkpoint-")), default=None)
+
+
 class SentimentTrainer(Trainer):
     """`Trainer` whose length-grouped batches come in random order and can be resumed exactly.
 
@@ -244,7 +258,7 @@ class SentimentTrainer(Trainer):
         return self.sampler
 
     def _get_eval_sampler(self, eval_dataset: Any) -> torch.utils.data.Sampler[int] | None:
-        # The order is that of the dataset, which `train` sorts by length once; Trainer's own
+        # The order is that of the dataset, which `make_trainer` sorts by length once; Trainer's own
         # grouping would measure the length of every review at every validation.
         return torch.utils.data.SequentialSampler(eval_dataset)
 
@@ -352,7 +366,7 @@ class TrainingTimer(TrainerCallback, ExportableState):
 
     @classmethod
     def of(cls, trainer: Trainer) -> TrainingTimer:
-        """The clock of a trainer, which replaces its callbacks when it resumes."""
+        """The timer of a trainer, which replaces its callbacks when it resumes."""
         callbacks = trainer.callback_handler.callbacks
         return next(callback for callback in callbacks if isinstance(callback, cls))
 

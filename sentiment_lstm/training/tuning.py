@@ -26,7 +26,14 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
 from ..files import write_text
 from .preprocessing import make_tokens
-from .recipe import ModelArguments, Recipe, RecipeError, RecipeTrainingArguments, dump_recipe
+from .recipe import (
+    ModelArguments,
+    Recipe,
+    RecipeError,
+    RecipeTrainingArguments,
+    dump_recipe,
+    rename_fields,
+)
 from .trainer import make_trainer
 
 if TYPE_CHECKING:
@@ -98,6 +105,7 @@ def tune(recipe: Recipe, trials: int, space: Space = DEFAULT_SPACE) -> Path:
     _require_optuna()
     if trials < 1:
         raise RecipeError(f"trials is {trials}; use 1 or more")
+    recipe.check_task("classification")
     if recipe.training.world_size > 1:
         raise RecipeError("a search runs in one process; start it without a launcher")
     _check_architectures(recipe, space)
@@ -172,7 +180,8 @@ def _study(folder: Path, recipe: Recipe, space: Space) -> optuna.Study:
         load_if_exists=True,
     )
     asked = {"recipe": dict(recipe.fields), "space": dict(space)}
-    if study.user_attrs.get("asked", asked) != asked:
+    known = study.user_attrs.get("asked", asked)
+    if {**known, "recipe": rename_fields(known["recipe"])} != asked:
         raise RecipeError(
             f"{folder}: holds a search of another recipe or space; choose another output_dir, or "
             "delete the folder to start anew"

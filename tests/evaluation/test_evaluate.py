@@ -48,7 +48,7 @@ def test_predictions_are_those_of_the_predictor(
     assert found.lengths.tolist() == [len(ids) for ids in predictor.encode(dataset["text"][:])]
     assert found.negated is not None
     assert found.negated.tolist() == list(map(has_negation, dataset["text"]))
-    assert found.right.mean() == measure(found)["accuracy"]
+    assert found.correct.mean() == measure(found)["accuracy"]
 
 
 def test_tokens_of_training_give_the_same(
@@ -91,7 +91,7 @@ def test_a_new_temperature_needs_no_new_prediction(
         again = predict_reviews(predictor, dataset)
         scaled = before.scaled(factor)
         np.testing.assert_allclose(scaled.probabilities, again.probabilities, atol=2e-6)
-        np.testing.assert_array_equal(scaled.right, before.right)
+        np.testing.assert_array_equal(scaled.correct, before.correct)
 
 
 def test_a_fitted_temperature_leaves_nothing_to_fit() -> None:
@@ -117,7 +117,7 @@ def test_parts_joined_are_the_whole(
 
 def test_a_model_that_says_no_more_than_positive_has_no_slices() -> None:
     found = Predictions.of_positive([0.9, 0.2, 0.6], [1, 0, 0])
-    assert found.right.tolist() == [True, True, False]
+    assert found.correct.tolist() == [True, True, False]
     figures = measure(found)
     assert figures["accuracy"] == pytest.approx(2 / 3)
     assert "slices" not in figures

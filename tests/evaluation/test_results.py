@@ -93,6 +93,9 @@ def test_parts_are_split_source_and_figures(content: dict[str, Any]) -> None:
         (lambda content: content.update(metrics=3), "`metrics` is 3"),
         (lambda content: content.update(metrics={"test": {"x": {}}}), "test, x: lacks reviews"),
         (lambda content: content.update(reviews={"train": 3}), "`reviews` of train is 3"),
+        (lambda content: content.update(metrics={"test": 3}), "`metrics` of test is 3"),
+        (lambda content: content.update(metrics={"test": {"x": 3}}), "`metrics` of test, x: 3"),
+        (lambda content: content.update(reviews={"train": {"x": 3}}), "of train, x: 3"),
         (lambda content: content.update(parameters="many"), "`parameters` is 'many'"),
     ],
 )

@@ -174,6 +174,17 @@ def test_a_pulled_folder_can_be_pushed_again(
     assert hub.repositories["model", "tester/copy"].files == hub.repositories["model", ID].files
 
 
+def test_baselines_of_version_0_1_are_sent_under_their_name_of_now(
+    hub: FakeHub, api: HfApi, folder: Path
+) -> None:
+    (folder / "baselines.json").rename(folder / "peers.json")
+    push(folder, ID)
+    repo = hub.repositories["model", ID]
+    assert "baselines.json" in repo.files
+    assert "peers.json" not in repo.files
+    assert "Bag of Marbles" in read_card(repo)
+
+
 def test_own_card_is_sent_as_it_is(hub: FakeHub, api: HfApi, folder: Path) -> None:
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Mine\n")
     (folder / "results.json").unlink()

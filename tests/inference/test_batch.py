@@ -16,8 +16,9 @@ from transformers import pipeline
 
 from sentiment_lstm.cli.main import main
 from sentiment_lstm.inference import batch
-from sentiment_lstm.inference.batch import BatchError, Rows, predict_file
+from sentiment_lstm.inference.batch import BatchError, predict_file
 from sentiment_lstm.inference.predictor import _TRIAL, SentimentPredictor
+from sentiment_lstm.inference.rows import Rows
 
 CHUNK = 4
 TEXTS = [
@@ -187,6 +188,16 @@ def test_two_jobs_are_never_mixed(
     with pytest.raises(BatchError, match=rf"labels\.part: .* another job \(other {change}\)"):
         predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
     assert (tmp_path / "labels.part").read_bytes() == begun
+
+
+def test_a_job_of_version_0_1_is_left_alone(
+    model_folder: Path, texts: Path, tmp_path: Path
+) -> None:
+    for name in ("labels.part", "labels.part.job"):
+        (tmp_path / name).write_text("POSITIVE\n")
+    with pytest.raises(BatchError, match=r"labels\.part: the beginning of a job of version 0\.1"):
+        predict_file(model_folder, texts, tmp_path / "labels")
+    assert (tmp_path / "labels.part").read_text() == "POSITIVE\n"
 
 
 def test_a_model_is_the_same_wherever_it_lies(

@@ -220,8 +220,9 @@ def test_what_is_no_text_is_named(
     predictor = SentimentPredictor(model, tokenizer)
     with pytest.raises(TypeError, match=rf"texts\[1\] is {type(wrong).__name__}, not str"):
         predictor.predict(["fine", wrong])
-    with pytest.raises(TypeError, match="texts is a str"):
-        predictor.predict("good")
+    for texts in ("good", None, 5, {"text": ["good"]}, pd.DataFrame({"text": ["good"]})):
+        with pytest.raises(TypeError, match=f"texts is a {type(texts).__name__}: pass"):
+            predictor.predict(texts)  # type: ignore[arg-type]
 
 
 def test_ids_give_what_their_texts_give(

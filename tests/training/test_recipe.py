@@ -1,5 +1,7 @@
 """Recipes: values, read from YAML and overrides, checked in one place."""
 
+import copy
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,35 @@ def test_a_recipe_is_a_value(write_recipe: WriteRecipe, tmp_path: Path) -> None:
     assert recipe.fields == fields, "training changes nothing of a recipe"
     assert recipe.training.eval_steps == steps == 1000
     assert recipe.training.output_dir == str(tmp_path / "run")
+
+
+def test_a_recipe_can_be_copied_and_sent(write_recipe: WriteRecipe) -> None:
+    recipe = read_recipe(write_recipe(), {"train": ["sample:train", "sample:test"]})
+    for other in (copy.deepcopy(recipe), pickle.loads(pickle.dumps(recipe))):
+        assert (other.fields, other.reviews, other.model) == (
+            recipe.fields,
+            recipe.reviews,
+            recipe.model,
+        )
+    recipe.reviews.train.append("sample:validation")
+    assert recipe.fields["train"] == ["sample:train", "sample:test"]
+
+
+def test_values_are_read_by_the_type_of_their_field(write_recipe: WriteRecipe) -> None:
+    overrides = {
+        "label_names": "labels",
+        "no_calibrate": True,  # transformers' way to unset a flag
+        "locked_dropout": "t",
+        "logging_strategy": "no",
+        "lr_scheduler_kwargs": '{"num_cycles": 2}',
+        "test": [None],
+    }
+    recipe = read_recipe(write_recipe(), overrides)
+    assert recipe.training.label_names == ["labels"]
+    assert recipe.training.calibrate is False
+    assert recipe.model.locked_dropout is True
+    assert recipe.training.lr_scheduler_kwargs == {"num_cycles": 2}
+    assert recipe.reviews.test == []
 
 
 def test_fields_of_version_0_1_are_read_with_a_warning(
@@ -110,7 +141,9 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
         ({"hidden_size": 8.5}, r"recipe\.yaml: `hidden_size` must be a whole number; got 8\.5"),
         ({"bidirectional": "both"}, r"recipe\.yaml: `bidirectional` must be true or false"),
         ({"learning_rate": [1, 2]}, r"recipe\.yaml: `learning_rate` takes one value"),
-        ({"learning_rate": True}, r"recipe\.yaml: `learning_rate` must be a number"),
+        ({"learning_rate": "fast"}, r"recipe\.yaml: `learning_rate` must be a number"),
+        ({"min_frequency": {"a": 1}}, r"recipe\.yaml: `min_frequency` takes one value, not a map"),
+        ({"run_name": True}, r"recipe\.yaml: `run_name` needs a value"),
         ({"test": ["sample", "sample"]}, r"recipe\.yaml: `test` names sample more than once"),
     ],
 )

@@ -1,5 +1,6 @@
 """Training on sixty reviews: what a run writes, and that interruptions change nothing."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,6 @@ from sentiment_lstm.data.dataset import load_reviews
 from sentiment_lstm.evaluation.evaluate import evaluate
 from sentiment_lstm.inference.predictor import SentimentPredictor, load_model
 from sentiment_lstm.training import run as run_module
-from sentiment_lstm.training import trainer as trainer_module
 from sentiment_lstm.training.recipe import RecipeError, read_recipe
 from sentiment_lstm.training.run import pretrain, train
 from sentiment_lstm.training.trainer import (
@@ -140,6 +140,18 @@ class _Stop(TrainerCallback):
             raise KeyboardInterrupt
 
 
+def stopping_at(step: int, seconds: float = 0.0) -> Callable[..., SentimentTrainer]:
+    """What makes a trainer that stops at a step, with so many seconds on its timer."""
+
+    def make(*arguments: Any) -> SentimentTrainer:
+        trainer = make_trainer(*arguments)
+        trainer.add_callback(_Stop(step))
+        TrainingTimer.of(trainer).before += seconds
+        return trainer
+
+    return make
+
+
 # Kinds of runs whose interruption must change nothing.
 RESUMED: dict[str, dict[str, Any]] = {
     "group_by_length": {"train_sampling_strategy": "group_by_length"},
@@ -166,12 +178,9 @@ def test_resuming_equals_not_stopping(
     shutil.rmtree(folder)
 
     with monkeypatch.context() as patch:
-        callback = [_Stop(stop)]
-        patch.setattr(trainer_module, "EarlyStoppingCallback", lambda _: callback[0])
-        recipe = read_recipe(path)
-        recipe.training.early_stopping_patience = 1
+        patch.setattr(run_module, "make_trainer", stopping_at(stop))
         with pytest.raises(KeyboardInterrupt):
-            train(recipe)
+            train(read_recipe(path))
     # As if killed while it saved: a checkpoint without its last file.
     half = shutil.copytree(folder / f"checkpoint-{stop // 3 * 3}", folder / "checkpoint-99")
     (half / "trainer_state.json").unlink()
@@ -197,14 +206,7 @@ def test_patience_and_time_are_counted_over_an_interruption(
 
     stopped = 3 * (len(losses) - 1) + 1  # with two of the three validations counted
     with monkeypatch.context() as patch:
-
-        def interrupted(*arguments: Any) -> Any:
-            trainer = make_trainer(*arguments)
-            trainer.add_callback(_Stop(stopped))
-            TrainingTimer.of(trainer).before = 1000.0
-            return trainer
-
-        patch.setattr(run_module, "make_trainer", interrupted)
+        patch.setattr(run_module, "make_trainer", stopping_at(stopped, seconds=1000.0))
         with pytest.raises(KeyboardInterrupt):
             train(read_recipe(path))
     train(read_recipe(path))
@@ -231,6 +233,34 @@ def test_a_moved_or_silent_run_is_the_same_run(write_recipe: WriteRecipe, tmp_pa
     moved = read_recipe(path, {"output_dir": str(folder), "logging_steps": 5})
     assert train(moved) == folder
     assert (folder / "model.safetensors").stat() == weights
+
+
+def test_a_folder_of_version_0_1(write_recipe: WriteRecipe) -> None:
+    """Its fingerprints are of another kind, its metrics flat, and its checkpoints not ours."""
+    path = write_recipe()
+    folder = train(read_recipe(path))
+    file = folder / "results.json"
+    results = json.loads(file.read_text())
+    for parts in results["reviews"].values():
+        for facts in parts.values():
+            facts["fingerprint"] = "0ddd01e310cf32f8"
+    results["metrics"] = {
+        f"{split}/{source}": figures
+        for split, parts in results["metrics"].items()
+        for source, figures in parts.items()
+    }
+    file.write_text(json.dumps(results))
+    weights = (folder / "model.safetensors").stat()
+    assert train(read_recipe(path)) == folder
+    assert (folder / "model.safetensors").stat() == weights, "it is finished"
+    next(iter(results["reviews"]["train"].values()))["reviews"] += 1
+    file.write_text(json.dumps(results))
+    with pytest.raises(RecipeError, match="on other reviews"):
+        train(read_recipe(path))
+    del results["metrics"]
+    file.write_text(json.dumps(results))
+    with pytest.raises(RecipeError, match=r"lacks metrics.*begun by version 0\.1"):
+        train(read_recipe(path))
 
 
 def test_a_folder_of_something_else_is_left_alone(
