@@ -26,11 +26,11 @@ docs: $(VENV)/.dev ## Render README, docs/ and the card from their templates and
 	$(BIN)/python scripts/docs.py
 
 test: $(VENV)/.dev ## Run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-lowest: ## The same with the lowest versions that pyproject.toml allows, in .venv-lowest
 	$(MAKE) VENV=.venv-lowest CONSTRAINTS="-c constraints-lowest.txt" .venv-lowest/.demo,test
-	.venv-lowest/bin/python -m pytest
+	.venv-lowest/bin/python -m pytest -n auto
 
 check: $(VENV)/.dev ## Lint, check formatting and types
 	$(BIN)/ruff check .

@@ -142,7 +142,10 @@ def imported_by(code: str, *arguments: str) -> set[str]:
 @pytest.fixture(scope="module")
 def bare() -> set[str]:
     """What transformers imports for any model and tokenizer; `accelerate` where it is there."""
-    return imported_by("from transformers import AutoTokenizer, PreTrainedModel")
+    return imported_by(
+        "import numpy.typing, transformers.modeling_outputs\n"
+        "from transformers import AutoTokenizer, PreTrainedModel"
+    )
 
 
 def roots(modules: set[str]) -> set[str]:
