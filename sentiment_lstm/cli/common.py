@@ -62,6 +62,16 @@ def take_recipe(command: argparse.ArgumentParser, resumes: str) -> None:
     command.add_argument("recipe", metavar="RECIPE", help="a YAML file; see scripts/recipes/")
 
 
+def take_trust(command: argparse.ArgumentParser) -> None:
+    """Let a command take `--trust_remote_code`; a command never asks for it."""
+    command.add_argument(
+        "--trust_remote_code",
+        action="store_true",
+        help="run Python code that lies beside the weights of MODEL, if it needs such; read it "
+        "first (default: such a model is refused)",
+    )
+
+
 def read_overrides(words: Sequence[str]) -> dict[str, str | list[str] | bool | None]:
     """Fields of a recipe from the command line; which there are, and of what type, it knows.
 

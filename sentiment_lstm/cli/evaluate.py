@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from .common import add_command, open_output, summarise
+from .common import add_command, open_output, summarise, take_trust
 
 
 def add(commands: Any) -> None:
@@ -33,6 +33,7 @@ def add(commands: Any) -> None:
         "--on_bad_line", choices=["raise", "skip"], default="raise", help="default: raise"
     )
     command.add_argument("--output", metavar="FILE", help="write the metrics there, as json")
+    take_trust(command)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -40,7 +41,9 @@ def _run(options: argparse.Namespace) -> None:
     from ..evaluation.evaluate import evaluate
     from ..inference.predictor import SentimentPredictor
 
-    predictor = SentimentPredictor.from_pretrained(options.model)
+    predictor = SentimentPredictor.from_pretrained(
+        options.model, trust_remote_code=options.trust_remote_code
+    )
     results = {}
     for source, reviews in load_many(options.source, on_bad_line=options.on_bad_line).items():
         results[source] = evaluate(predictor, reviews)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from .common import add_command
+from .common import add_command, take_trust
 
 
 def add(commands: Any) -> None:
@@ -31,11 +31,18 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--int8", action="store_true", help="8-bit weights: smaller, faster, nearly the same"
     )
+    take_trust(command)
 
 
 def _run(options: argparse.Namespace) -> None:
     from ..files import ONNX_FILE
     from ..inference.onnx import export
 
-    path = export(options.model, options.folder, int8=options.int8) / ONNX_FILE
+    folder = export(
+        options.model,
+        options.folder,
+        int8=options.int8,
+        trust_remote_code=options.trust_remote_code,
+    )
+    path = folder / ONNX_FILE
     sys.stdout.write(f"{path.stat().st_size:>12,}  {path}\n")

@@ -11,7 +11,7 @@ from itertools import tee
 from typing import Any
 
 from ..files import default_model
-from .common import add_command, open_output
+from .common import add_command, open_output, take_trust
 
 
 def add(commands: Any) -> None:
@@ -69,6 +69,7 @@ def add(commands: Any) -> None:
         metavar="N",
         help="texts to collect before classifying them; 1 answers line by line (default: 4096)",
     )
+    take_trust(command)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -78,7 +79,8 @@ def _run(options: argparse.Namespace) -> None:
     from ..inference.rows import Rows
 
     rows = Rows(options.format, options.include_text)
-    if options.input and options.output:
+    # A job that is resumed must be the same job, and nobody knows what such code depends on.
+    if options.input and options.output and not options.trust_remote_code:
         from ..inference.batch import predict_file
 
         is_main = predict_file(
@@ -102,6 +104,7 @@ def _run(options: argparse.Namespace) -> None:
         model,
         low_precision=bool(options.input) and not options.exact,
         chunk_size=options.chunk_size,
+        trust_remote_code=options.trust_remote_code,
     )
     with open_output(options.output) as stream:
         stream.write(rows.header)

@@ -46,7 +46,11 @@ _TOLERANCE = 1e-5
 
 
 def export(
-    model: str | os.PathLike[str], folder: str | os.PathLike[str], *, int8: bool = False
+    model: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    int8: bool = False,
+    trust_remote_code: bool = False,
 ) -> Path:
     """Write a model as ONNX, and check that ONNX Runtime gives the logits that torch gives.
 
@@ -60,6 +64,7 @@ def export(
         int8: Keep the weights as 8-bit integers: a quarter of the size, twice as fast on a
             machine that multiplies them, and logits that are the same to about 0.05 only. What
             is checked is the file before that.
+        trust_remote_code: See `SentimentPredictor.from_pretrained`.
 
     Returns:
         The folder.
@@ -72,7 +77,7 @@ def export(
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder}: not empty; choose another folder, or delete it")
-    loaded, tokenizer = load_model(model)
+    loaded, tokenizer = load_model(model, trust_remote_code=trust_remote_code)
     if not isinstance(loaded, SentimentLSTMForSequenceClassification):
         raise ValueError(
             f"{model}: a {type(loaded).__name__} cannot be exported, only our own kind"

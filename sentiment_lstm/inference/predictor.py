@@ -116,6 +116,7 @@ class SentimentPredictor:
         low_precision: bool = False,
         chunk_size: int = CHUNK_SIZE,
         batch_tokens: int = BATCH_TOKENS,
+        trust_remote_code: bool = False,
     ) -> SentimentPredictor:
         """Load a model folder or a Hub repository, on the GPU where there is one.
 
@@ -125,6 +126,8 @@ class SentimentPredictor:
             low_precision: See the class, as for the other options.
             chunk_size: See there.
             batch_tokens: See there.
+            trust_remote_code: Run Python code that lies beside the weights, where a model needs
+                such. Without it a model that does so is refused; nobody is ever asked.
 
         Returns:
             The predictor.
@@ -136,7 +139,7 @@ class SentimentPredictor:
             ValueError: As the class.
         """
         predictor = cls(
-            *_load(model, dtype),
+            *_load(model, dtype, trust_remote_code),
             low_precision=low_precision,
             chunk_size=chunk_size,
             batch_tokens=batch_tokens,
@@ -282,13 +285,17 @@ class SentimentPredictor:
 
 
 def load_model(
-    model: str | os.PathLike[str], dtype: torch.dtype = torch.float32
+    model: str | os.PathLike[str],
+    dtype: torch.dtype = torch.float32,
+    *,
+    trust_remote_code: bool = False,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a classifier and its tokenizer with the checks of `SentimentPredictor.from_pretrained`.
 
     Args:
         model: A model folder or a Hub repository.
         dtype: In which to compute.
+        trust_remote_code: See there.
 
     Returns:
         The model in evaluation mode, on the GPU where there is one, and its tokenizer.
@@ -296,7 +303,9 @@ def load_model(
     Raises:
         ModelError: See there.
     """
-    predictor = SentimentPredictor.from_pretrained(model, dtype=dtype)
+    predictor = SentimentPredictor.from_pretrained(
+        model, dtype=dtype, trust_remote_code=trust_remote_code
+    )
     return predictor.model, predictor.tokenizer
 
 
@@ -312,17 +321,27 @@ def computes_in_bf16(device: torch.device) -> bool:
 
 
 def _load(
-    model: str | os.PathLike[str], dtype: torch.dtype
+    model: str | os.PathLike[str], dtype: torch.dtype, trust_remote_code: bool
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model and tokenizer, if they are whole and belong together."""
     _refuse_mistyped_path(model)
-    local = Path(model).is_dir()  # nothing of a folder is on the Hub
+    where: dict[str, Any] = {
+        "local_files_only": Path(model).is_dir(),  # nothing of a folder is on the Hub
+        # Said in either case: transformers would ask on standard input, where texts may come.
+        "trust_remote_code": trust_remote_code,
+    }
     try:
         loaded, report = AutoModelForSequenceClassification.from_pretrained(
-            model, dtype=dtype, output_loading_info=True, local_files_only=local
+            model, dtype=dtype, output_loading_info=True, **where
         )
-        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=local)
+        tokenizer = AutoTokenizer.from_pretrained(model, **where)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        if not trust_remote_code and "trust_remote_code" in str(error):
+            raise ModelError(
+                f"{model}: needs Python code that lies beside the weights, and nothing of it was "
+                "run: read it, and if you trust it say trust_remote_code "
+                "(`--trust_remote_code` on the command line)"
+            ) from error
         raise ModelError(f"{model}: does not load: {' '.join(str(error).split())}") from error
     # transformers fills such gaps with random numbers and only warns.
     for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):

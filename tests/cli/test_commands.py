@@ -1,6 +1,8 @@
 """train, evaluate and push as a user meets them."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,65 @@ def test_a_dry_run_of_push_lists_what_would_be_sent(
         assert name in output
     assert main(["push", str(tmp_path), "me/tiny", "--dry-run"]) == 1
     assert "sentiment-lstm: error: " in capsys.readouterr().err
+
+
+# --- code of others ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mark(model_folder: Path, tmp_path: Path) -> Path:
+    """What the code beside the weights writes when it runs; the model needs that code to load."""
+    mark = tmp_path / "it-ran"
+    for name in ("configuration_sentiment_lstm.py", "modeling_sentiment_lstm.py"):
+        path = model_folder / name
+        code = path.read_text(encoding="utf-8").replace('"sentiment_lstm"', '"foreign"')
+        path.write_text(f"{code}\nopen({str(mark)!r}, 'w').close()\n", encoding="utf-8")
+    path = model_folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "foreign"}))
+    return mark
+
+
+COMMANDS = [
+    ["predict", "--model", "{folder}"],
+    ["predict", "--model", "{folder}", "--input", "{reviews}", "--output", "{output}"],
+    ["predict", "--model", "{folder}", "fine"],
+    ["evaluate", "{folder}", "{reviews}"],
+    ["export", "{folder}", "{output}"],
+    ["push", "{folder}", "me/tiny", "--dry-run"],
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_no_command_asks_whether_to_run_code(
+    arguments: list[str],
+    mark: Path,
+    model_folder: Path,
+    review_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Else a review that says "y" is the answer."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))
+    places = {"folder": model_folder, "reviews": review_file, "output": tmp_path / "output"}
+    assert main([word.format(**places) for word in arguments]) == 1
+    assert not mark.exists()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "--trust_remote_code" in captured.err.splitlines()[-1]
+    assert sys.stdin.read() == "y\n" * 9
+
+
+@pytest.mark.parametrize("arguments", COMMANDS[:4])
+def test_code_runs_where_it_is_trusted(
+    arguments: list[str],
+    mark: Path,
+    model_folder: Path,
+    review_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    places = {"folder": model_folder, "reviews": review_file, "output": tmp_path / "output"}
+    assert main([*(word.format(**places) for word in arguments), "--trust_remote_code"]) == 0
+    assert mark.exists()
