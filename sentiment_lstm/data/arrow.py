@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Part of every cache key: raise it whenever the same bytes would be read into other reviews.
 _FORMAT_VERSION = 1
+# The same for a single format, so that the reviews of all others keep their fingerprints.
+_READER_VERSIONS = {".jsonl": 2}
 
 
 @dataclass
@@ -161,3 +163,16 @@ def cache_key(*parts: object) -> str:
         Hexadecimal digits; others with every version of the readers.
     """
     return hashlib.sha256(repr((_FORMAT_VERSION, *parts)).encode()).hexdigest()[:32]
+
+
+def reader_key(file_format: str) -> str:
+    """Name what reads a format of file, for a [`cache_key`].
+
+    Args:
+        file_format: One of `sources.FORMATS`.
+
+    Returns:
+        The format, with the version of its reader where that is no longer the first.
+    """
+    version = _READER_VERSIONS.get(file_format)
+    return file_format if version is None else f"{file_format} {version}"

@@ -91,22 +91,25 @@ def reviews_of_records(
     Args:
         records: Their place is what errors name.
         columns: What is known of their columns.
-        class_names: Column -> the names of its classes, or `None` where it holds none. Defaults
-            to the columns of the first record.
+        class_names: Column -> the names of its classes, or `None` where it holds none, for
+            records that all have these columns. Defaults to the columns of each record.
 
     Yields:
         The reviews; for a bad record the error.
 
     Raises:
-        ReviewError: If a column is missing, or the meaning of its labels is not known.
+        ReviewError: If a column of `class_names` is missing, or the meaning of its labels is not
+            known.
     """
+    if class_names is None:
+        yield from _reviews_of_own_layouts(records, columns)
+        return
     layout = None
     for where, record in records:
         if isinstance(record, ReviewError):
             yield record
             continue
-        if layout is None:
-            layout = _layout(class_names or dict.fromkeys(record), where, columns)
+        layout = layout or _layout(class_names, where, columns)
         yield layout.review(record, where)
 
 
@@ -190,6 +193,32 @@ def without_label(line: str) -> str:
     """Take the fastText label from the front of a line, where there is one."""
     mark, _, text = line.partition(" ")
     return text if mark in _FASTTEXT_LABELS else line
+
+
+def _reviews_of_own_layouts(records: Iterable[Record], columns: Columns) -> Iterator[Item]:
+    """The reviews of records that have columns of their own, such as JSON lines.
+
+    A title that the caller named may be missing like any other, once a record has had one:
+    before, the name may be wrong.
+    """
+    layout: _Layout | None = None
+    names: list[str] = []
+    title: list[str] = []
+    for where, record in records:
+        if isinstance(record, ReviewError):
+            yield record
+            continue
+        # One layout is kept, not one for each set of names: there may be as many as lines.
+        if layout is None or names != list(record):
+            names = list(record)
+            title = title or [name for name in names if name == columns.title]
+            try:
+                layout = _layout(dict.fromkeys(names + title), where, columns)
+            except ReviewError as error:
+                layout = None
+                yield error
+                continue
+        yield layout.review(record, where)
 
 
 def _review(text: str, label: int, where: str) -> Item:

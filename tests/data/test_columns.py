@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 from review_files import Load, fasttext, load_with_own_cache, write
 
 from sentiment_lstm.data.columns import joined, text_columns
-from sentiment_lstm.data.dataset import ReviewError
+from sentiment_lstm.data.dataset import ReviewError, load_texts
+from sentiment_lstm.data.texts import read_texts
 
 load = load_with_own_cache
 
@@ -34,6 +37,34 @@ def test_title_is_joined_by_default(tmp_path: Path, load: Load) -> None:
     path = write(tmp_path / "x.jsonl", '{"title": "T", "content": "C", "label": 1}\n\n')
     assert load(path)["text"][:] == ["T: C"]
     assert load(path, title_column="")["text"][:] == ["C"]
+
+
+RECORDS = [
+    ({"text": "a", "label": 1}, "a"),
+    ({"title": "B", "text": "b", "label": 0}, "B: b"),
+    ({"title": None, "review": "c", "sentiment": "pos"}, "c"),
+    ({"label": 0, "content": "d", "title": "D"}, "D: d"),
+]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(len(RECORDS)))))
+def test_the_layout_of_a_json_line_is_its_own(
+    order: tuple[int, ...], tmp_path: Path, load: Load
+) -> None:
+    lines = "".join(json.dumps(RECORDS[number][0]) + "\n" for number in order)
+    path = write(tmp_path / "x.jsonl", lines)
+    expected = [RECORDS[number][1] for number in order]
+    assert load(path)["text"][:] == expected
+    assert load_texts(path, cache_dir=tmp_path)["text"][:] == expected
+    assert list(read_texts(path)) == expected
+
+
+def test_a_named_title_may_be_missing_but_not_wrong(tmp_path: Path, load: Load) -> None:
+    first, last = '{"text": "a", "head": "A", "label": 1}\n', '{"text": "b", "label": 0}\n'
+    path = write(tmp_path / "x.jsonl", first + last)
+    assert load(path, title_column="head")["text"][:] == ["A: a", "b"]
+    with pytest.raises(ReviewError, match=r"x\.jsonl:1: no column 'heading' among"):
+        load(path, title_column="heading")
 
 
 def test_unknown_labels_are_not_skipped_in_bulk(tmp_path: Path, load: Load) -> None:

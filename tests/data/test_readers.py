@@ -108,7 +108,7 @@ BAD_LINES = [
     ("x.jsonl", GOOD_JSON, b'{"text": "c", "label": 0\n', "no valid JSON"),
     ("x.jsonl", GOOD_JSON, b"[1, 2]\n", "no JSON object"),
     ("x.jsonl", GOOD_JSON, b'{"text": "c"}\n', "no label"),
-    ("x.jsonl", GOOD_JSON, b'{"label": 1}\n', "no column 'text'"),
+    ("x.jsonl", GOOD_JSON, b'{"label": 1}\n', "no text column"),
     ("x.jsonl", GOOD_JSON, b'{"text": null, "label": 1}\n', "None in column 'text'"),
     ("x.jsonl", GOOD_JSON, b'{"text": "\\ud800", "label": 1}\n', "not valid UTF-8"),
     ("x.jsonl", GOOD_JSON, b'{"text": "c", "label": 0.5}\n', "unknown label 0.5"),
