@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -197,7 +198,7 @@ class SentimentLSTMConfig(PreTrainedConfig):
             self._require(name, probability, "a probability, 0 or more and below 1")
         for name in ("initializer_range", "temperature"):
             value = getattr(self, name)
-            self._require(name, _is_number(value) and value > 0, "a number above 0")
+            self._require(name, _is_number(value) and value > 0, "a finite number above 0")
         self._require(
             "pad_to_length",
             self.pad_to_length is None or _is_int(self.pad_to_length, 1),
@@ -275,4 +276,7 @@ def _is_int(value: object, minimum: int) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether a value is a number that a float can hold: neither NaN nor infinite."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= sys.float_info.max

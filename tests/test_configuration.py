@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ def test_a_saved_config_loads_equal(config: SentimentLSTMConfig, tmp_path: Path)
         ("weight_dropout", None),
         ("locked_dropout", "yes"),
         ("temperature", 0),
+        ("temperature", math.nan),
+        ("temperature", math.inf),
+        ("temperature", 10**400),
+        ("initializer_range", math.inf),
+        ("embedding_dropout", math.nan),
         ("pad_token_id", 32_000),
         ("id2label", {1: "NEGATIVE", 2: "POSITIVE"}),
     ],

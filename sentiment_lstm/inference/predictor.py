@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -134,8 +133,8 @@ class SentimentPredictor:
 
         Raises:
             ModelError: If there is no such model, a file is missing or damaged, weights, config
-                and tokenizer do not fit each other, or the answer is no number. It is an
-                `OSError`.
+                and tokenizer do not fit each other, or a weight or the answer is no number. It
+                is an `OSError`.
             ValueError: As the class.
         """
         predictor = cls(
@@ -145,7 +144,7 @@ class SentimentPredictor:
             batch_tokens=batch_tokens,
         )
         (answer,) = predictor.predict([_TRIAL])
-        if not math.isfinite(answer.score):
+        if not np.isfinite(answer.probabilities).all():
             raise ModelError(f"{model}: the model answers {answer.score}: its weights are damaged")
         return predictor
 
@@ -350,6 +349,7 @@ def _load(
                 f"{model}: weights and config do not fit each other: {kind.replace('_', ' ')}, "
                 f"for example {min(map(str, found))}"
             )
+    _refuse_damaged_weights(model, loaded)
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise ModelError(f"{model}: its tokenizer must have a `tokenizer.json` and a pad token")
     words = getattr(loaded.config, "vocab_size", None)
@@ -359,6 +359,18 @@ def _load(
             "are of different runs"
         )
     return loaded.to(_device()), tokenizer
+
+
+def _refuse_damaged_weights(model: str | os.PathLike[str], loaded: PreTrainedModel) -> None:
+    """Raise for a weight that is no number: it may be a rare word's, which no trial meets."""
+    for name, weight in loaded.named_parameters():
+        if weight.is_floating_point() and weight.numel():
+            lowest, highest = weight.detach().aminmax()  # either is NaN where one of them is
+            if not (lowest.isfinite() and highest.isfinite()):
+                raise ModelError(
+                    f"{model}: the weight {name} has NaN or infinite numbers: the file is damaged, "
+                    "or the training diverged; train again or take another checkpoint"
+                )
 
 
 def _device() -> str:

@@ -322,16 +322,46 @@ def test_a_backbone_is_no_classifier(
         load_model(tmp_path)
 
 
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("name", ["classifier.bias", "model.embeddings.weight"])
 def test_weights_that_are_no_numbers_are_noticed(
-    make_model: MakeModel, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+    number: float,
+    name: str,
+    make_model: MakeModel,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
 ) -> None:
+    """One is enough, and be it that of the rarest word."""
     model = make_model()
     with torch.no_grad():
-        model.classifier.bias.fill_(torch.nan)
+        model.get_parameter(name)[-1] = number
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=rf"the weight {name} has NaN or infinite numbers"):
+        SentimentPredictor.from_pretrained(tmp_path)
+
+
+def test_weights_that_make_no_numbers_are_noticed(
+    make_model: MakeModel, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    model = make_model(temperature=0.1)
+    with torch.no_grad():
+        model.classifier.bias.fill_(3e38)
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="the model answers nan: its weights are damaged"):
         SentimentPredictor.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("temperature", ["NaN", "Infinity", "1e999", "0", "1e-320"])
+def test_a_temperature_that_divides_into_no_numbers_is_noticed(
+    temperature: str, model_folder: Path
+) -> None:
+    path = model_folder / "config.json"
+    text = path.read_text().replace('"temperature": 1.0', f'"temperature": {temperature}')
+    path.write_text(text)
+    with pytest.raises(ModelError, match=r"`temperature` must be a finite|answers nan"):
+        SentimentPredictor.from_pretrained(model_folder)
 
 
 def test_sizes_are_checked(
