@@ -158,8 +158,8 @@ def rows_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def benchmark(part: str) -> dict[str, Any]:
-    """What `scripts/benchmark PART --json` wrote, and its sides by name as `side`."""
-    result = dict(read_json(RESULTS / "benchmarks" / f"{part}.json")[part])
+    """What `scripts/benchmark PART --json` wrote (another machine: FOLDER/PART); sides by name."""
+    result = dict(read_json(RESULTS / "benchmarks" / f"{part}.json")[Path(part).name])
     return result | {"side": {side["side"]: side for side in result.get("sides", ())}}
 
 
