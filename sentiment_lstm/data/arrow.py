@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 # Part of every cache key: raise it whenever the same bytes would be read into other reviews.
 _FORMAT_VERSION = 1
 # The same for a single format, so that the reviews of all others keep their fingerprints.
-_READER_VERSIONS = {".jsonl": 2}
+_READER_VERSIONS = {".csv": 2, ".jsonl": 2}
 
 
 @dataclass
@@ -58,8 +58,8 @@ class Rows:
 
     def __call__(self) -> Iterator[dict[str, Any]]:
         """Generate the rows."""
-        kept, unknown = 0, 0
-        bad: list[str] = []  # the first message, and one empty string for each other line
+        kept, unknown, skipped = 0, 0, 0
+        first = last = ""
         for item in self._until_broken():
             if isinstance(item, Review):
                 kept += 1
@@ -68,34 +68,32 @@ class Rows:
                     break
             elif self.skip:
                 unknown += isinstance(item, UnknownLabelError)
-                bad.append(str(item) if not bad or isinstance(item, BrokenFileError) else "")
+                skipped += item.lines
+                first, last = first or str(item), str(item)
             else:
                 raise item
         if unknown > kept:
             raise ReviewError(
                 f"{self.name}: {unknown} lines have unknown labels and only {kept} have known "
-                f"ones, so the labels seem to mean something else. The first: {bad[0]}"
+                f"ones, so the labels seem to mean something else. The first: {first}"
             )
         if not kept:
-            reason = f" The first bad line: {bad[0]}" if bad else ""
+            reason = f" The first bad line: {first}" if first else ""
             raise ReviewError(f"{self.name}: there are no reviews in it.{reason}")
-        if bad:
+        if skipped:
+            text = f"skipped {skipped} bad line{'s' * (skipped > 1)}, kept {kept} reviews. "
+            text += f"The first: {first}"
+            if last != first and isinstance(item, BrokenFileError):
+                text += f" At the end: {last}"
             # Before datasets puts the finished cache into place: a kill leaves both or neither.
-            self._write_report(kept, bad)
+            self.report.parent.mkdir(parents=True, exist_ok=True)
+            self.report.write_text(text, encoding="utf-8", errors="replace")
 
     def _until_broken(self) -> Iterator[Item]:
         try:
             yield from self.read()
         except BrokenFileError as error:
             yield error
-
-    def _write_report(self, kept: int, bad: list[str]) -> None:
-        text = f"skipped {len(bad)} bad line{'s' * (len(bad) > 1)}, kept {kept} reviews. "
-        text += "The first: " + bad[0]
-        if len(bad) > 1 and bad[-1]:
-            text += " At the end: " + bad[-1]
-        self.report.parent.mkdir(parents=True, exist_ok=True)
-        self.report.write_text(text, encoding="utf-8", errors="replace")
 
 
 @dataclass

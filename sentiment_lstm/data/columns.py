@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .readers import (
     SKIP_HINT,
+    Placed,
     Record,
     name_fields,
     parquet_columns,
@@ -246,7 +248,10 @@ class _Layout:
 
     def reviews(self, records: Iterable[Record]) -> Iterator[Item]:
         for where, record in records:
-            yield record if isinstance(record, ReviewError) else self.review(record, where)
+            item = record if isinstance(record, ReviewError) else self.review(record, where)
+            if isinstance(item, ReviewError):
+                item.lines = getattr(where, "lines", 1)
+            yield item
 
     def review(self, record: Mapping[str, Any], where: str) -> Item:
         try:
@@ -348,13 +353,22 @@ def _read_csv(path: Path, name: str, columns: Columns) -> Iterator[Item]:
         return  # an empty file; a bad first row has been raised
     if len(header) == 3 and header[0].strip() in _ZHANG_CODES and columns == Columns():
         layout = _Layout("text", "label", "title", _ZHANG_CODES, _ZHANG_MEANING)
-        yield layout.review(dict(zip(_ZHANG_HEADER, header, strict=True)), where)
+        rows = _with_line_feeds(chain([(where, header)], rows))
         header = list(_ZHANG_HEADER)
     elif len(set(header)) < len(header):
         raise ReviewError(f"{where}: a column name occurs twice in the header {shorten(header)}.")
     else:
         layout = _layout(dict.fromkeys(header), where, columns)
     yield from layout.reviews(name_fields(rows, header))
+
+
+def _with_line_feeds(rows: Iterable[Placed[list[str]]]) -> Iterator[Placed[list[str]]]:
+    r"""Undo what Zhang et al. write for a line feed, `\n`; the csv reader undoes the quotes."""
+    for where, fields in rows:
+        if isinstance(fields, ReviewError):
+            yield where, fields
+        else:
+            yield where, [field.replace("\\n", "\n") for field in fields]
 
 
 _ZHANG_MEANING = (

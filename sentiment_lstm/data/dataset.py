@@ -74,7 +74,9 @@ def load_reviews(
       `__label__1 title: text` is negative, `__label__2 ...` positive. The text is everything
       after the first space, up to the `\n`; no other character ends a line.
     - **csv without a header** (`.csv`), the format of Zhang et al. (2015): `label,title,text` with
-      the labels 1 (negative) and 2 (positive). The text becomes `title: text`.
+      the labels 1 (negative) and 2 (positive). The text becomes `title: text`. Both escapes of
+      the format are undone: `""` within quotes is `"`, and `\n`, a backslash and an n, is a line
+      feed. In other csv files only the quotes are: a line feed stands as it is there.
     - **named columns**: `.csv` with a header, `.jsonl`, `.parquet`. Labels are 0/1,
       negative/positive or neg/pos in any case, or a `ClassLabel` with such names. Other codes,
       star ratings among them, are not guessed: say what they mean with `labels`. Each line of
@@ -103,7 +105,9 @@ def load_reviews(
         on_bad_line: `"raise"` stops at the first bad line: no label, an unknown label, no text,
             broken UTF-8, a wrong number of csv fields, broken JSON, a damaged archive. `"skip"`
             leaves such lines out and logs their number and the first of them as a warning, on
-            every call; of a damaged archive it keeps what comes before the damage. A file with
+            every call; of a damaged archive it keeps what comes before the damage. Where a quote
+            in a csv file is never closed, its line is a bad one, and the lines that it would have
+            swallowed are read one by one. A file with
             more unknown labels than reviews is refused all the same: its labels mean something
             else.
         cache_dir: Where the Arrow files are kept. Defaults to the cache of `datasets`.

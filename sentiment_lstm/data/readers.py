@@ -19,9 +19,24 @@ from .sources import ACCEPTED, ReviewError, file_format
 SKIP_HINT = 'Mend it, or pass on_bad_line="skip" to leave bad lines out.'
 
 _T = TypeVar("_T")
+# What a line may have, and all lines of a csv record: much more than any review has, and little
+# enough to be held in memory.
+MAX_LINE_BYTES = 1 << 25
+
+
 # A place (FILE:LINE) with what stands there, or what is wrong with it.
 Placed = tuple[str, _T | ReviewError]
 Record = Placed[Mapping[str, Any]]
+
+
+class Place(str):
+    """Where a record of several lines begins: `FILE:LINE`.
+
+    Attributes:
+        lines: How many it has.
+    """
+
+    lines = 1
 
 
 class BrokenFileError(ReviewError):
@@ -93,33 +108,120 @@ def read_numbered_lines(path: Path, name: str) -> Iterator[tuple[str, str]]:
 def read_csv(path: Path, name: str) -> Iterator[Placed[list[str]]]:
     """Read the rows of a csv file, the header among them; empty lines are none.
 
+    Where a quote stays open to the end of the file, or to a character that cannot stand there, the
+    line that opens it is bad, and those that it would have swallowed are read again, one by one.
+
     Args:
         path: The file.
         name: What messages call it.
 
     Yields:
-        The line that a row begins on, and its fields.
+        The line that a row begins on (a [`Place`] where the row has several), and its fields.
 
     Raises:
         ReviewError: If the first row cannot be read: without it a table cannot be understood.
+        BrokenFileError: See [`read_lines`].
     """
-    reader = csv.reader(read_lines(path, name), strict=True)
-    first = True
+    # The limit is the whole process's: others may have raised it, and nobody needs the default.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
+    lines = _RecordLines(read_lines(path, name))
+    reader = csv.reader(lines, strict=True)
+    number, first = 1, True
     while True:
-        where = f"{name}:{reader.line_num + 1}"
+        lines.record.clear()
         try:
             fields = next(reader)
         except StopIteration:
+            if lines.broken:
+                raise lines.broken from None
             return
         except csv.Error as error:
-            bad = ReviewError(f"{where}: no valid csv ({error}). {SKIP_HINT}")
+            what = f"{lines.stop} at a quote that stays open" if lines.stop else error
+            bad = ReviewError(f"{name}:{number}: no valid csv ({what}). {SKIP_HINT}")
             if first:
                 raise bad from error
-            yield where, bad
+            yield f"{name}:{number}", bad
+            again = lines.swallowed()
+            yield from _rows_of_one_line(again, name, number + 1)
+            number += 1 + len(again)
+            reader = csv.reader(lines, strict=True)
         else:
             if fields:
                 first = False
+                yield _place(name, number, len(lines.record)), fields
+            number += len(lines.record)
+
+
+class _RecordLines:
+    """Lines for a csv reader, which remembers those of the record that is being read.
+
+    Attributes:
+        record: The lines so far.
+        stop: What ended the record before the file was read to its end without a fault.
+        broken: The damage that the lines ended at.
+    """
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._back: list[str] = []
+        self._size = 0
+        self.record: list[str] = []
+        self.stop = ""
+        self.broken: BrokenFileError | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if not self.record:
+            self._size, self.stop = 0, ""
+        try:
+            line = self._back.pop() if self._back else next(self._lines)
+        except StopIteration:
+            self.stop = "the file ends"
+            raise
+        except BrokenFileError as error:
+            self.stop, self.broken = "the archive breaks off", error
+            raise StopIteration from None
+        self._size += len(line)
+        if self.record and self._size > MAX_LINE_BYTES:
+            self._back.append(line)
+            self.stop = f"over {MAX_LINE_BYTES} characters"
+            raise StopIteration
+        self.record.append(line)
+        return line
+
+    def swallowed(self) -> list[str]:
+        """The lines below the first that a failed record has taken, to be read one by one.
+
+        No record of several lines can begin among them: it would be within the quote at the
+        same place, and so fail at the same place. Only the line of the fault may begin another
+        one, and is given to the reader again.
+        """
+        lines = self.record[1:]
+        if lines and not self.stop:
+            self._back.append(lines.pop())
+        return lines
+
+
+def _rows_of_one_line(lines: list[str], name: str, first: int) -> Iterator[Placed[list[str]]]:
+    for number, line in enumerate(lines, first):
+        where = f"{name}:{number}"
+        try:
+            fields = next(csv.reader([line], strict=True))
+        except csv.Error as error:
+            yield where, ReviewError(f"{where}: no valid csv ({error}). {SKIP_HINT}")
+        else:
+            if fields:
                 yield where, fields
+
+
+def _place(name: str, number: int, lines: int) -> str:
+    if lines == 1:
+        return f"{name}:{number}"
+    place = Place(f"{name}:{number}")
+    place.lines = lines
+    return place
 
 
 def name_fields(rows: Iterable[Placed[list[str]]], header: Sequence[str]) -> Iterator[Record]:

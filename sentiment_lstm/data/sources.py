@@ -25,7 +25,13 @@ ACCEPTED = (
 
 
 class ReviewError(ValueError):
-    """Reviews that cannot be read: says where (`FILE:LINE`), what is wrong and what to do."""
+    """Reviews that cannot be read: says where (`FILE:LINE`), what is wrong and what to do.
+
+    Attributes:
+        lines: How many lines of the file are meant.
+    """
+
+    lines = 1
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from review_files import (
 )
 
 from sentiment_lstm.data.dataset import LABEL_NAMES, ReviewError
+from sentiment_lstm.data.texts import read_texts
 
 load = load_with_own_cache
 
@@ -153,6 +154,68 @@ def test_an_open_quote_is_an_error(tmp_path: Path, load: Load) -> None:
     path = write(tmp_path / "x.csv", 'text,label\na,1\n"b,1\nc,0\n')
     with pytest.raises(ReviewError, match=r"x\.csv:3: no valid csv"):
         load(path)
+
+
+ROWS = ["a,1\n", "b,0\n", '"c\n1,d",1\n', '"""e"", f",0\n', 'g "h",1\n', '"i""",0\n']
+ROW_TEXTS = ["a", "b", "c\n1,d", '"e", f', 'g "h"', 'i"']
+OPEN = ['"never closed,1\n', '"a","b\n', 'x,"\n', '"\n']
+
+
+@pytest.mark.parametrize("bad", OPEN)
+@pytest.mark.parametrize("place", range(len(ROWS) + 1))
+def test_an_open_quote_swallows_no_row(
+    bad: str, place: int, tmp_path: Path, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Among rows without a quote, so that the fault is noticed long after the line that is bad.
+    before = ROWS[:place] + [f"plain {n},1\n" for n in range(50)]
+    after = [f"more {n},0\n" for n in range(50)] + ROWS[place:]
+    path = write(tmp_path / "x.csv", "text,label\n" + "".join([*before, bad, *after]))
+    line = 2 + "".join(before).count("\n")
+    with pytest.raises(ReviewError, match=rf"x\.csv:{line}: no valid csv"):
+        load(path)
+    kept = load(path, on_bad_line="skip")["text"][:]
+    expected = [f"plain {n}" for n in range(50)] + [f"more {n}" for n in range(50)]
+    assert kept == ROW_TEXTS[:place] + expected + ROW_TEXTS[place:]
+    assert "skipped 1 bad line, kept 106 reviews" in caplog.text
+
+
+def test_open_quotes_cost_no_more_than_their_lines(tmp_path: Path, load: Load) -> None:
+    """Each line opens a quote that only the end of the file ends: nothing is read N times."""
+    lines = "".join(f'a","{number}\n' for number in range(100_000))
+    path = write(tmp_path / "x.csv", "text,label\ngood,1\n" + lines + "fine,0\n")
+    assert load(path, on_bad_line="skip")["text"][:] == ["good", "fine"]
+
+
+def test_bad_lines_are_counted_as_lines_of_the_file(
+    tmp_path: Path, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "x.csv", 'text,label\na,1\n"b\nc\nd",1,surplus\n"e\nf",\ng,0\n')
+    assert load(path, on_bad_line="skip")["text"][:] == ["a", "g"]
+    assert "skipped 5 bad lines, kept 2 reviews" in caplog.text
+    assert "x.csv:3: 3 fields instead of 2" in caplog.text
+
+
+def test_a_quote_that_damage_leaves_open_swallows_no_row(tmp_path: Path, load: Load) -> None:
+    rows = "".join(f"review {n},1\n" for n in range(40_000))
+    content = gzip.compress(("text,label\n" + rows + '"open,1\n' + rows).encode())
+    path = write(tmp_path / "x.csv.gz", content[: len(content) * 3 // 4])
+    assert len(load(path, on_bad_line="skip")) > 40_000
+
+
+@pytest.mark.parametrize("size", [131_073, 1_000_000])
+def test_a_field_may_be_long(size: int, tmp_path: Path, load: Load) -> None:
+    path = write(tmp_path / "x.csv", f'text,label\n"{"x" * size}\n",1\n')
+    assert load(path)["text"][:] == ["x" * size + "\n"] == list(read_texts(path))
+
+
+def test_both_escapes_of_zhang_are_undone(tmp_path: Path, load: Load) -> None:
+    row = '"A ""good"" one\\nor two","First\\n\\nand ""second"""'
+    path = write(tmp_path / "zhang.csv", f'"2",{row}\n"1",{row}\n')
+    text = 'A "good" one\nor two: First\n\nand "second"'
+    assert load(path)["text"][:] == [text, text]
+    # A header says that it is another format, in which a backslash is a backslash.
+    path = write(tmp_path / "named.csv", f'label,title,text\n"1",{row}\n')
+    assert load(path)["text"][:] == [text.replace("\n", "\\n")]
 
 
 def test_good_files_warn_of_nothing(
