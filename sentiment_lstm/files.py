@@ -12,6 +12,8 @@ RECIPE_FILE = "recipe.yaml"
 RESULTS_FILE = "results.json"
 # Which run has claimed a folder, until its results are there.
 RUN_FILE = "run.json"
+# Who is at work in a folder.
+LOCK_FILE = "run.lock"
 BASELINES_FILE = "baselines.json"
 ABLATION_FILE = "ablation.json"
 CURVE_FILE = "curve.json"

@@ -16,6 +16,7 @@ PACKAGE = Path(sentiment_lstm.__file__).parent
 # A module imports from its own wing and those before it. This is the whole rule.
 WINGS = [
     "files",
+    "locks",
     "configuration_sentiment_lstm",
     "modeling_sentiment_lstm",
     "auto_classes",

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from ..data.sources import file_digest
 from ..data.texts import read_texts
+from ..locks import hold_for_job
 from .predictor import CHUNK_SIZE, SentimentPredictor
 from .rows import Rows
 
@@ -51,7 +52,7 @@ def predict_file(
     Rows are written as they come, and the output takes its name when it is whole. A job that was
     stopped resumes when it is given again. Under `torchrun` or `accelerate launch` every process
     takes its share of the chunks, and the main process joins the shards. (On several machines the
-    output must lie where all of them can read it.)
+    output must lie where all of them can read it.) Nobody else can write the output meanwhile.
 
     Args:
         model: A model folder or a Hub repository.
@@ -68,6 +69,7 @@ def predict_file(
 
     Raises:
         BatchError: If there is the beginning of another job.
+        LockedError: If another process is writing this output; the message says which.
         OSError: If there is no such model or file.
         ReviewError: If a text cannot be read.
     """
@@ -76,46 +78,50 @@ def predict_file(
         raise BatchError(f"chunk_size must be 1 or more; got {chunk_size}")
     processes = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
     count, own = processes.num_processes, processes.process_index
-    texts_digest = file_digest(texts)
-    predictor = SentimentPredictor.from_pretrained(
-        model, low_precision=not exact, chunk_size=chunk_size
-    )
-    job = {
-        "model": _model_digest(predictor),
-        "texts": texts_digest,
-        "text_column": text_column,
-        "format": rows.format,
-        "include_text": rows.include_text,
-        "exact": exact,
-        "chunk_size": chunk_size,
-        "processes": count,
-        "version": version("sentiment-lstm"),
-    }
-    output = Path(output)
-    names = (
-        [f"{output}.part"]
-        if count == 1
-        else [f"{output}.part-{i}-of-{count}" for i in range(count)]
-    )
-    shards = [_Shard(Path(name)) for name in names]
-    _refuse_other_jobs(output, job)
-    processes.wait_for_everyone()  # before any begins to write
+    output = Path(os.path.realpath(output))
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"{output}: there is no folder {output.parent}")
+    # Under the name of the parts, which no other file has.
+    with hold_for_job(f"{output}.part.lock", str(output), bool(processes.is_main_process)):
+        texts_digest = file_digest(texts)
+        predictor = SentimentPredictor.from_pretrained(
+            model, low_precision=not exact, chunk_size=chunk_size
+        )
+        job = {
+            "model": _model_digest(predictor),
+            "texts": texts_digest,
+            "text_column": text_column,
+            "format": rows.format,
+            "include_text": rows.include_text,
+            "exact": exact,
+            "chunk_size": chunk_size,
+            "processes": count,
+            "version": version("sentiment-lstm"),
+        }
+        names = (
+            [f"{output}.part"]
+            if count == 1
+            else [f"{output}.part-{i}-of-{count}" for i in range(count)]
+        )
+        shards = [_Shard(Path(name)) for name in names]
+        _refuse_other_jobs(output, job)
+        processes.wait_for_everyone()  # before any begins to write
 
-    shard = shards[own]
-    done = shard.begin(job, rows.header if processes.is_main_process else "")
-    chunks = itertools.islice(
-        _chunks(read_texts(texts, text_column=text_column), chunk_size),
-        own + done * count,
-        None,
-        count,
-    )
-    with tqdm(unit=" reviews", initial=done * chunk_size, disable=None) as progress:
-        for chunk in chunks:
-            shard.append("".join(map(rows.row, chunk, predictor.predict(chunk))))
-            progress.update(len(chunk))
-    processes.wait_for_everyone()
-    if processes.is_main_process:
-        _join(shards, output)
+        shard = shards[own]
+        done = shard.begin(job, rows.header if processes.is_main_process else "")
+        chunks = itertools.islice(
+            _chunks(read_texts(texts, text_column=text_column), chunk_size),
+            own + done * count,
+            None,
+            count,
+        )
+        with tqdm(unit=" reviews", initial=done * chunk_size, disable=None) as progress:
+            for chunk in chunks:
+                shard.append("".join(map(rows.row, chunk, predictor.predict(chunk))))
+                progress.update(len(chunk))
+        processes.wait_for_everyone()
+        if processes.is_main_process:
+            _join(shards, output)
     return bool(processes.is_main_process)
 
 

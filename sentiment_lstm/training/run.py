@@ -26,8 +26,9 @@ from ..evaluation.evaluate import (
 )
 from ..evaluation.figures import draw_all
 from ..evaluation.results import BySource, Results, ResultsError, Run, read_results, read_run
-from ..files import RECIPE_FILE, RESULTS_FILE, RUN_FILE, write_text
+from ..files import LOCK_FILE, RECIPE_FILE, RESULTS_FILE, RUN_FILE, write_text
 from ..inference.predictor import SentimentPredictor
+from ..locks import hold_for_job
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .preprocessing import Reviews, load_all, make_tokenizer, tokenize, training_tokens
 from .pretraining import SentimentLSTMForPreTraining
@@ -51,6 +52,7 @@ def train(recipe: Recipe) -> Path:
         The model folder.
 
     Raises:
+        LockedError: If another process is at work in the folder; the message says which.
         RecipeError: If the folder holds something else than a run of this recipe, or the weights
             to start from do not fit.
         ReviewError: If reviews cannot be read.
@@ -72,6 +74,7 @@ def pretrain(recipe: Recipe) -> Path:
         The model folder.
 
     Raises:
+        LockedError: See `train`.
         RecipeError: See `train`.
         ReviewError: See `train`.
     """
@@ -80,8 +83,15 @@ def pretrain(recipe: Recipe) -> Path:
 
 
 def _run(recipe: Recipe, model_class: ModelClass) -> Path:
+    folder = Path(str(recipe.training.output_dir))
+    is_main = recipe.training.process_index == 0
+    with hold_for_job(folder / LOCK_FILE, str(folder), is_main):
+        _train(recipe, model_class, folder)
+    return folder
+
+
+def _train(recipe: Recipe, model_class: ModelClass, folder: Path) -> None:
     arguments = recipe.training
-    folder = Path(str(arguments.output_dir))
     started = time.perf_counter()
     with arguments.main_process_first(desc="reading the reviews"):
         reviews = load_all(recipe.reviews)
@@ -94,7 +104,7 @@ def _run(recipe: Recipe, model_class: ModelClass) -> Path:
         )
         if _is_finished(folder, run):
             logger.warning("%s is finished: nothing to do", folder)
-            return folder
+            return
         tokenizer = _claim(folder, recipe, run, reviews)
         labels = model_class is SentimentLSTMForSequenceClassification
         train_tokens = training_tokens(recipe, tokenizer, reviews, labels)
@@ -129,7 +139,6 @@ def _run(recipe: Recipe, model_class: ModelClass) -> Path:
         )
         _finish(folder, model, results)
     trainer.accelerator.wait_for_everyone()
-    return folder
 
 
 # --- preparing -----------------------------------------------------------------------------------
@@ -174,7 +183,7 @@ def _is_finished(folder: Path, run: Run) -> bool:
     Raises:
         RecipeError: If it holds anything but this run or the beginning of it.
     """
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists() or {path.name for path in folder.iterdir()} <= {LOCK_FILE}:
         return False
     advice = "choose another output_dir, or delete the folder to start anew"
     try:

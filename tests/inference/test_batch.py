@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from sentiment_lstm.inference import batch
 from sentiment_lstm.inference.batch import BatchError, predict_file
 from sentiment_lstm.inference.predictor import _TRIAL, SentimentPredictor
 from sentiment_lstm.inference.rows import Rows
+from sentiment_lstm.locks import LockedError, hold
 
 CHUNK = 4
 TEXTS = [
@@ -280,3 +282,51 @@ def test_several_processes_need_files(
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["predict", "--model", str(model_folder), "fine"]) == 1
     assert "several processes need --input and --output" in capsys.readouterr().err
+
+
+# --- two at once ---------------------------------------------------------------------------------
+
+
+def test_a_job_is_written_by_one_process_at_a_time(
+    model_folder: Path, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many, output = tmp_path / "many.txt", tmp_path / "labels"
+    many.write_text("I love it, works well.\n" * 300_000)
+    lock = tmp_path / "labels.part.lock"
+    words = ["predict", "--model", model_folder, "--input", many, "--output", output]
+    command = list(map(str, words))
+    with subprocess.Popen([sys.executable, "-m", "sentiment_lstm", *command]) as first:
+        while not list(tmp_path.glob("labels.part*.manifest")):
+            assert first.poll() is None
+            time.sleep(0.01)
+        assert main(command) == 1
+        error = capsys.readouterr().err
+        assert f"{output}: in use by process {first.pid} on " in error
+        assert "--input" in error, "by which command"
+        first.kill()
+    assert lock.exists(), "but locks nothing"
+    many.write_text(many.read_text()[:2300])
+    for part in tmp_path.glob("labels.part*"):
+        part.unlink()
+    assert main(command) == 0
+    assert len(output.read_text().splitlines()) == 100
+
+
+def test_a_lock_is_taken_where_the_output_lies_and_before_any_work(
+    model_folder: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "labels")
+    monkeypatch.setattr(batch, "file_digest", None)
+    with hold(tmp_path / "there" / "labels.part.lock", "it"):
+        for output in (tmp_path / "link", tmp_path / "there" / ".." / "there" / "labels"):
+            with pytest.raises(LockedError, match="in use by process"):
+                predict_file(model_folder, texts, output)
+
+
+def test_an_output_in_no_folder_is_refused_and_not_made(
+    model_folder: Path, texts: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError, match=r"labels: there is no folder .*new"):
+        predict_file(model_folder, texts, tmp_path / "new" / "labels")
+    assert not (tmp_path / "new").exists()

@@ -1,6 +1,7 @@
 """Training on sixty reviews: what a run writes, and that interruptions change nothing."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from transformers import TrainerCallback, pipeline
 from sentiment_lstm.data.dataset import load_reviews
 from sentiment_lstm.evaluation.evaluate import evaluate
 from sentiment_lstm.inference.predictor import SentimentPredictor, load_model
+from sentiment_lstm.locks import LockedError, hold
 from sentiment_lstm.training import run as run_module
 from sentiment_lstm.training.recipe import RecipeError, read_recipe
 from sentiment_lstm.training.run import pretrain, train
@@ -274,6 +276,29 @@ def test_a_folder_of_something_else_is_left_alone(
     with pytest.raises(RecipeError, match="no training run"):
         train(read_recipe(path))
     assert (folder / "model.safetensors").exists()
+
+
+def test_a_folder_has_one_run_at_a_time(
+    write_recipe: WriteRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe(num_train_epochs=1)
+    seen: list[str] = []
+
+    def make(*arguments: Any) -> SentimentTrainer:
+        with pytest.raises(
+            LockedError, match=rf"run: in use by process {os.getpid()} on "
+        ) as caught:
+            train(read_recipe(path))
+        seen.append(str(caught.value))
+        return make_trainer(*arguments)
+
+    with hold(tmp_path / "run" / "run.lock", "it"), pytest.raises(LockedError):
+        train(read_recipe(path))
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(run_module, "make_trainer", make)
+    folder = train(read_recipe(path))
+    assert seen, "while the first one trains"
+    assert not (folder / "run.lock").exists()
 
 
 def test_accumulation_changes_nothing(write_recipe: WriteRecipe, tmp_path: Path) -> None:
