@@ -17,6 +17,7 @@ PACKAGE = Path(sentiment_lstm.__file__).parent
 WINGS = [
     "files",
     "locks",
+    "outputs",
     "configuration_sentiment_lstm",
     "modeling_sentiment_lstm",
     "auto_classes",

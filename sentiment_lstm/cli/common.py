@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
+
+from ..outputs import Output, check_output
 
 TRACEBACK_HELP = "show where an error was raised, for bug reports"
 
@@ -107,18 +109,37 @@ def _one_or_all(values: list[str]) -> str | list[str] | bool | None:
     return None if values[0] == "null" else values[0]
 
 
-@contextmanager
-def open_output(path: str | None) -> Iterator[TextIO]:
-    """Standard output, or a file that takes its name when it is whole."""
+def find_output(path: str | None, *, model: str, inputs: Iterable[str]) -> Output | None:
+    """Check where output is to go, before anything is computed; see `check_output`.
+
+    Args:
+        path: What `--output` says; None is standard output.
+        model: The model that is read, a folder or a Hub repository.
+        inputs: Files that are read.
+
+    Returns:
+        The place, for `open_output`.
+
+    Raises:
+        OutputError: If nothing can be written there, or what is read would be destroyed.
+    """
     if path is None:
+        return None
+    kept = (".safetensors", "config.json", "tokenizer.json")
+    weights = (file for file in Path(model).glob("*") if file.name.endswith(kept))
+    return check_output(path, [*inputs, *weights])
+
+
+@contextmanager
+def open_output(output: Output | None) -> Iterator[TextIO]:
+    """Standard output, or a file that takes its name when it is whole; see `find_output`."""
+    if output is None:
         yield sys.stdout
         sys.stdout.flush()
     else:
-        part = path + ".part"
-        with open(part, "w", encoding="utf-8", newline="") as stream:
+        with output.open() as stream:
             yield stream
-        os.replace(part, path)
-        sys.stderr.write(f"wrote {path}\n")
+        sys.stderr.write(f"wrote {output.path}\n")
 
 
 def summarise(metrics: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from .common import add_command, open_output, summarise, take_trust
+from .common import add_command, find_output, open_output, summarise, take_trust
 
 
 def add(commands: Any) -> None:
@@ -37,6 +37,10 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from ..data.sources import parse_source
+
+    sources = [parse_source(source).name for source in options.source]
+    output = find_output(options.output, model=options.model, inputs=sources)
     from ..data.dataset import load_many
     from ..evaluation.evaluate import evaluate
     from ..inference.predictor import SentimentPredictor
@@ -48,5 +52,5 @@ def _run(options: argparse.Namespace) -> None:
     for source, reviews in load_many(options.source, on_bad_line=options.on_bad_line).items():
         results[source] = evaluate(predictor, reviews)
         sys.stderr.write(f"{source}: {summarise(results[source])}\n")
-    with open_output(options.output) as stream:
+    with open_output(output) as stream:
         stream.write(json.dumps(results, indent=2, ensure_ascii=False) + "\n")

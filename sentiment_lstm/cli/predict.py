@@ -11,7 +11,7 @@ from itertools import tee
 from typing import Any
 
 from ..files import default_model
-from .common import add_command, open_output, take_trust
+from .common import add_command, find_output, open_output, take_trust
 
 
 def add(commands: Any) -> None:
@@ -76,27 +76,34 @@ def _run(options: argparse.Namespace) -> None:
     model, given = _split_model(options)
     if given and options.input:
         raise ValueError("give texts or --input, not both")
+    inputs = [options.input] if options.input else []
+    output = find_output(options.output, model=model, inputs=inputs)
     from ..inference.rows import Rows
 
     rows = Rows(options.format, options.include_text)
-    # A job that is resumed must be the same job, and nobody knows what such code depends on.
-    if options.input and options.output and not options.trust_remote_code:
+    # A job that is resumed must be the same job, and nobody knows what the code of others depends
+    # on; nor can a device or a FIFO be taken up where it was left.
+    resumable = output is not None and not output.is_stream and not options.trust_remote_code
+    if options.input and output is not None and resumable:
         from ..inference.batch import predict_file
 
         is_main = predict_file(
             model,
             options.input,
-            options.output,
+            output.path,
             text_column=options.text_column,
             rows=rows,
             exact=options.exact,
             chunk_size=options.chunk_size,
         )
         if is_main:
-            sys.stderr.write(f"wrote {options.output}\n")
+            sys.stderr.write(f"wrote {output.path}\n")
         return
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ValueError("several processes need --input and --output")
+        raise ValueError(
+            "several processes need --input and, as --output, a file; and a model without code of "
+            "its own"
+        )
     from ..inference.predictor import SentimentPredictor
 
     texts, kept = tee(_texts(given, options))
@@ -106,7 +113,7 @@ def _run(options: argparse.Namespace) -> None:
         chunk_size=options.chunk_size,
         trust_remote_code=options.trust_remote_code,
     )
-    with open_output(options.output) as stream:
+    with open_output(output) as stream:
         stream.write(rows.header)
         predictions = predictor.stream(texts)
         for number, (text, prediction) in enumerate(zip(kept, predictions, strict=True), 1):

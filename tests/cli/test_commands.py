@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,76 @@ def test_code_runs_where_it_is_trusted(
     places = {"folder": model_folder, "reviews": review_file, "output": tmp_path / "output"}
     assert main([*(word.format(**places) for word in arguments), "--trust_remote_code"]) == 0
     assert mark.exists()
+
+
+# --- where the output goes -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("{folder}", "is a folder: name a file in it"),
+        ("{folder}/nowhere/labels", "there is no folder"),
+        ("{reviews}", "would destroy"),
+        ("{link}", "would destroy"),
+        ("{folder}/model.safetensors", "would destroy"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict", "--model", "{folder}", "--input", "{reviews}"],
+        ["evaluate", "{folder}", "{reviews}:train[:3]"],
+    ],
+)
+def test_a_bad_output_is_refused_before_anything_is_computed(
+    command: list[str],
+    output: str,
+    message: str,
+    model_folder: Path,
+    review_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def load(*_: object) -> None:
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr("sentiment_lstm.inference.predictor._load", load)
+    link = tmp_path / "link"
+    link.symlink_to(review_file)
+    before = review_file.read_bytes()
+    places = {"folder": model_folder, "reviews": review_file, "link": link}
+    words = [word.format(**places) for word in [*command, "--output", output]]
+    assert main(words) == 1
+    assert message in capsys.readouterr().err
+    assert review_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("texts", [["--input", "{reviews}"], ["fine"]])
+def test_devices_are_written_through_and_links_stay(
+    texts: list[str], model_folder: Path, review_file: Path, tmp_path: Path
+) -> None:
+    command = ["predict", "--model", str(model_folder)]
+    command += [word.format(reviews=review_file) for word in texts]
+    # Links, so that not even a failure can replace a device of the machine.
+    link, null = tmp_path / "link", tmp_path / "null"
+    link.symlink_to(tmp_path / "labels.jsonl")
+    null.symlink_to(os.devnull)
+    assert main([*command, "--output", str(link)]) == 0
+    assert main([*command, "--output", str(null)]) == 0
+    assert link.is_symlink()
+    assert null.is_symlink()
+    expected = (tmp_path / "labels.jsonl").read_text()
+
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(fifo.read_text()), daemon=True)
+    reader.start()
+    assert main([*command, "--output", str(fifo)]) == 0
+    reader.join(10)
+    assert fifo.is_fifo()
+    assert read == [expected]
+    kept = {"link", "null", "labels.jsonl", "fifo", model_folder.name}
+    assert {path.name for path in tmp_path.iterdir()} == kept

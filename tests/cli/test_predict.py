@@ -158,8 +158,12 @@ def test_with_a_model_named_every_other_word_is_a_text(
 
 @pytest.mark.parametrize("word", ["me/model", "runs/demo", "either/or", ".\\runs", "{empty}"])
 def test_a_word_that_may_be_a_model_or_a_text_is_refused(
-    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    word: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # in a checkout runs/demo may be there
     word = word.format(empty=tmp_path)
     with pytest.raises(SystemExit) as caught:
         main(["predict", word, TEXT])
