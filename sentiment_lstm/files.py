@@ -21,7 +21,7 @@ ONNX_FILE = "model.onnx"
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write a file in UTF-8 as a whole or not at all: beside its place first, then renamed.
+    """Write a file in UTF-8 as a whole or not at all: beside its place, to the disk, then renamed.
 
     Args:
         path: The file, replaced if it exists.
@@ -32,8 +32,27 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    with open(part, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
     return part.replace(path)
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Wait until the files of a folder are on the disk, before one that vouches for them is.
+
+    Args:
+        folder: The folder. Folders in it are left out.
+    """
+    files = [path for path in Path(folder).iterdir() if path.is_file()]
+    # The folder last: it holds their names. Only POSIX opens folders.
+    for path in [*files, Path(folder)] if os.name == "posix" else []:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def dump_json(content: Any) -> str:

@@ -26,7 +26,7 @@ from ..evaluation.evaluate import (
 )
 from ..evaluation.figures import draw_all
 from ..evaluation.results import BySource, Results, ResultsError, Run, read_results, read_run
-from ..files import LOCK_FILE, RECIPE_FILE, RESULTS_FILE, RUN_FILE, write_text
+from ..files import LOCK_FILE, RECIPE_FILE, RESULTS_FILE, RUN_FILE, sync_folder, write_text
 from ..inference.predictor import SentimentPredictor
 from ..locks import hold_for_job
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
@@ -176,6 +176,9 @@ _INCIDENTAL_FIELDS = {
     "hub_token",
 }
 
+# What lies in a folder that nobody has claimed yet: a lock, and a claim that was being written.
+_NO_CLAIM = {LOCK_FILE, f"{RUN_FILE}.part"}
+
 
 def _is_finished(folder: Path, run: Run) -> bool:
     """Whether the folder holds this run, finished.
@@ -183,7 +186,7 @@ def _is_finished(folder: Path, run: Run) -> bool:
     Raises:
         RecipeError: If it holds anything but this run or the beginning of it.
     """
-    if not folder.exists() or {path.name for path in folder.iterdir()} <= {LOCK_FILE}:
+    if not folder.exists() or {path.name for path in folder.iterdir()} <= _NO_CLAIM:
         return False
     advice = "choose another output_dir, or delete the folder to start anew"
     try:
@@ -260,15 +263,18 @@ def _same_reviews(found: Run, run: Run) -> bool:
 
 def _claim(folder: Path, recipe: Recipe, run: Run, reviews: Reviews) -> PreTrainedTokenizerFast:
     """Give the folder to this run, or find that it has been: write recipe and tokenizer."""
-    if (folder / RUN_FILE).exists() or (folder / RESULTS_FILE).exists():
+    if (folder / RECIPE_FILE).exists():
         # Written after the tokenizer, which thus is whole.
         loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
         return loaded
+    # Before all else: wherever the run is stopped from now on, the folder says whose it is.
+    if not (folder / RUN_FILE).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        run.write(folder / RUN_FILE)
     tokenizer = make_tokenizer(recipe.tokenizer, reviews)
-    folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
+    sync_folder(folder)
     write_text(folder / RECIPE_FILE, dump_recipe(recipe.fields))
-    run.write(folder / RUN_FILE)
     return tokenizer
 
 

@@ -278,6 +278,59 @@ def test_a_folder_of_something_else_is_left_alone(
     assert (folder / "model.safetensors").exists()
 
 
+class StoppedError(Exception):
+    """The process ends here, as it were."""
+
+
+def _stop(*_: Any, **__: Any) -> Any:
+    raise StoppedError
+
+
+def _half_a_tokenizer(_: Any, folder: Path) -> None:
+    (folder / "tokenizer.json").write_text('{"version": "1.0", "trunc')
+    raise StoppedError
+
+
+@pytest.mark.parametrize(
+    ("place", "stop"),
+    [
+        ("pathlib.Path.replace", _stop),  # the first claim is written, under another name
+        ("sentiment_lstm.training.run.make_tokenizer", _stop),
+        ("transformers.PreTrainedTokenizerFast.save_pretrained", _half_a_tokenizer),
+        ("sentiment_lstm.training.run.write_text", _stop),  # the recipe
+        ("sentiment_lstm.training.run.tokenize", _stop),
+    ],
+    ids=["claim", "words", "tokenizer", "recipe", "tokens"],
+)
+def test_a_run_stopped_while_it_claims_its_folder_can_be_resumed(
+    place: str, stop: Callable[..., Any], write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe()
+    made: list[dict[str, int]] = []
+
+    def make(recipe: Any, tokenizer: Any, *_: Any) -> Any:
+        made.append(tokenizer.get_vocab())
+        raise StoppedError
+
+    monkeypatch.setattr(run_module, "make_trainer", make)
+    with monkeypatch.context() as patch:
+        patch.setattr(place, stop)
+        with pytest.raises(StoppedError):
+            train(read_recipe(path))
+    assert not made
+    folder = path.parent / "run"
+    assert (folder / "run.json").exists() or place == "pathlib.Path.replace"
+    if (folder / "run.json").exists():
+        with pytest.raises(RecipeError, match="another run"):
+            train(read_recipe(path, {"seed": 7}))
+    for _ in range(2):
+        with pytest.raises(StoppedError):
+            train(read_recipe(path))
+    assert len(made) == 2
+    assert len(made[0]) > 30
+    assert made[0] == made[1]
+
+
 def test_a_folder_has_one_run_at_a_time(
     write_recipe: WriteRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
