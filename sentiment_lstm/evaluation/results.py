@@ -51,8 +51,9 @@ class Run:
     files: dict[str, str]
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """Write a JSON file, as a whole or not at all."""
-        return write_json(path, dataclasses.asdict(self))
+        """Write a JSON file, as a whole or not at all; tokens in the recipe stay out of it."""
+        content = dataclasses.asdict(self)
+        return write_json(path, content | {"recipe": without_secrets(self.recipe)})
 
     def redact(self: _R) -> _R:
         """A copy without what concerns the machine that it was made on: folders and tokens.
@@ -150,6 +151,11 @@ def read_results(path: str | os.PathLike[str]) -> Results:
     return _read(path, Results)
 
 
+def without_secrets(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe without those that no file may hold: access tokens."""
+    return {name: value for name, value in recipe.items() if not is_secret(name)}
+
+
 def redact_recipe(
     recipe: Mapping[str, Any], names: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
@@ -167,13 +173,18 @@ def redact_recipe(
     named |= names or {}
     redacted: dict[str, Any] = {}
     for field, value in recipe.items():
-        if field.endswith("token"):  # transformers' `hub_token`
+        if is_secret(field):
             continue
         if listed.get(field):
             redacted[field] = [named[source] for source in listed[field]]
         else:
             redacted[field] = value if field == "hub_model_id" else _without_folders(value)
     return redacted
+
+
+def is_secret(field: str) -> bool:
+    """Whether a field of a recipe lets somebody in: an access token, such as `hub_token`."""
+    return field.endswith("token")
 
 
 def metrics_by_name(metrics: BySource) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ and the words around them from `card_template.md` beside this file.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -89,9 +90,12 @@ def make_card(
     _check_baselines(baselines, results)
     metrics = results.metrics_by_name()
     recipe = rename_fields(results.recipe)
+    recipe_text = dump_recipe(recipe).rstrip()
     try:
         name = repo_id.split("/")[-1] if repo_id else recipe.get("output_dir", "model")
         model = repo_id or "path/to/this/folder"
+        measured = (source for _, source, _ in results.parts())
+        evaluate_command = shlex.join(["sentiment-lstm", "evaluate", model, *measured])
         card: ModelCard = ModelCard.from_template(
             _metadata(results, name),
             template_str=Path(template or _TEMPLATE).read_text(encoding="utf-8"),
@@ -121,12 +125,11 @@ def make_card(
             ablation_seeds=len(next(iter(ablation.values()))["seeds"]) if ablation else 0,
             reviews_table=_reviews_table(results.reviews),
             training_table=_training_table(results),
-            recipe=dump_recipe(recipe).rstrip(),
+            recipe=recipe_text,
+            fence=_fence(recipe_text, evaluate_command),
             init_from=recipe.get("init_from"),
             soft_labels=recipe.get("soft_labels"),
-            evaluate_command=shlex.join(
-                ["sentiment-lstm", "evaluate", model, *(source for _, source, _ in results.parts())]
-            ),
+            evaluate_command=evaluate_command,
             figures=_captioned(figures),
         )
     except KeyError as error:
@@ -147,6 +150,12 @@ def _check_baselines(baselines: Sequence[Baseline], results: Results) -> None:
 
 
 # --- what the template is filled with ------------------------------------------------------------
+
+
+def _fence(*blocks: str) -> str:
+    """A fence for blocks of code that none of them closes: longer than any run in them."""
+    runs = re.findall("`+", "\n".join(blocks))
+    return "`" * max(3, *(len(run) + 1 for run in runs), 0)
 
 
 def _captioned(figures: Sequence[str]) -> list[tuple[str, str]]:

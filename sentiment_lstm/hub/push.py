@@ -37,6 +37,13 @@ from huggingface_hub.errors import (
 from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
 from huggingface_hub.hf_api import ModelInfo
 
+from ..evaluation.figures import (
+    ACCURACY_BY_LENGTH,
+    CONFUSION_MATRIX,
+    CURVE,
+    LEARNING_CURVES,
+    RELIABILITY_DIAGRAM,
+)
 from ..evaluation.results import Results, read_results, redact_recipe
 from ..files import (
     ABLATION_FILE,
@@ -52,8 +59,9 @@ from .ablations import read_ablation
 from .baselines import dump_baselines, find_baselines, read_baselines, redact_baselines
 from .model_card import CardError, make_card
 
-# What belongs to a model folder, by name. Anything else (checkpoints, optimizer states, pickled
-# arguments, logs, hidden files) stays at home; the code files are those that config.json names.
+# What belongs to a model folder, by name: a closed list. Anything else (checkpoints, optimizer
+# states, pickled arguments, logs, hidden files, other pictures) stays at home; the code files are
+# those that config.json names.
 _WEIGHTS = r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
 _TOKENIZER = r"tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json"
 _OTHER = "|".join(
@@ -62,7 +70,13 @@ _OTHER = "|".join(
         ["config.json", "LICENSE", RECIPE_FILE, RESULTS_FILE, BASELINES_FILE, CARD_FILE],
     )
 )
-_PICTURES = r"[^.].*\.(png|svg|jpg|jpeg)"
+_PICTURES = "|".join(
+    map(
+        re.escape,
+        [LEARNING_CURVES, CONFUSION_MATRIX, RELIABILITY_DIAGRAM, ACCURACY_BY_LENGTH, CURVE],
+    )
+)
+_SENT = re.compile("|".join([_WEIGHTS, _TOKENIZER, _OTHER, _PICTURES]))
 _AGAIN = "The commit is there as a whole or not at all, so it is safe to push again"
 
 
@@ -100,7 +114,8 @@ def push(
     """Send a model folder to the Hub in one commit.
 
     The folder is loaded and classifies a text first. Then go weights, config, tokenizer, the code
-    files that the config names, card, results, recipe, baselines and pictures; nothing else goes.
+    files that the config names, card, results, recipe, baselines and the pictures that training
+    and `scripts/baselines.py` draw; nothing else goes, and no file that lies outside the folder.
     Where the folder has no `README.md`, the card is made of `results.json` and, if there is one,
     `baselines.json`; the folder itself never changes. Results, recipe and baselines are sent
     without the names of local folders (see `Results.redact`).
@@ -230,13 +245,13 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
         folder: The folder.
 
     Raises:
-        HubError: If a file is missing or damaged, weights and config do not fit each other, or the
-            model does not answer.
+        HubError: If a file is missing or damaged, or a link out of the folder, weights and config
+            do not fit each other, or the model does not answer.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise HubError(f"{folder}: no such folder")
-    _check_code(folder)
+    _refuse_links(folder, _check_code(folder))
     if not (folder / "tokenizer.json").is_file():
         raise HubError(f"{folder}: no tokenizer.json: save the tokenizer with `save_pretrained`")
     try:
@@ -248,6 +263,23 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
 # --- the folder ----------------------------------------------------------------------------------
 
 
+def _refuse_links(folder: Path, code: Sequence[str]) -> None:
+    """Raise for a link out of the folder: what it leads to was not meant to be sent.
+
+    In the cache of the Hub's client every file is a link, into a folder of the same repository.
+    """
+    home = Path(os.path.realpath(folder))
+    inside = [home]
+    if home.parent.name == "snapshots" and (home.parents[1] / "blobs").is_dir():
+        inside.append(home.parents[1] / "blobs")
+    for path in sorted(folder.iterdir()):
+        named = _SENT.fullmatch(path.name) or path.name in (*code, ABLATION_FILE, "peers.json")
+        # Not `resolve`, which raises for links in a circle.
+        target = Path(os.path.realpath(path))
+        if named and path.is_symlink() and not any(map(target.is_relative_to, inside)):
+            raise HubError(f"{path}: a link out of the folder: delete it, or put the file there")
+
+
 def _check_code(folder: Path) -> list[str]:
     """The code files that travel with the model, by name."""
     try:
@@ -255,7 +287,7 @@ def _check_code(folder: Path) -> list[str]:
         classes = config.get("auto_map", {}).values()
     except FileNotFoundError:
         raise HubError(f"{folder}: no config.json, so this is no model folder") from None
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise HubError(f"{folder / 'config.json'}: not a config: {_line(error)}") from error
     names = sorted({f"{str(name).split('.')[0]}.py" for name in classes})
     missing = [name for name in names if not (folder / name).is_file()]
@@ -269,12 +301,11 @@ def _check_code(folder: Path) -> list[str]:
 
 def _contents(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
     """What to send by name: a file as it is, or text made of it."""
-    wanted = re.compile("|".join([_WEIGHTS, _TOKENIZER, _OTHER, _PICTURES]))
     code = _check_code(folder)
     contents: dict[str, Path | bytes] = {
         path.name: path
         for path in sorted(folder.iterdir())
-        if path.is_file() and (wanted.fullmatch(path.name) or path.name in code)
+        if path.is_file() and (_SENT.fullmatch(path.name) or path.name in code)
     }
     try:
         results: Results | None = None
@@ -292,7 +323,7 @@ def _contents(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
         if CARD_FILE not in contents:
             figures = [name for name in contents if re.fullmatch(_PICTURES, name)]
             contents[CARD_FILE] = card_of(folder, repo_id, figures).encode()
-    except (ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise HubError(f"{folder}: {_line(error)}") from error
     return contents
 

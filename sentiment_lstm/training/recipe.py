@@ -26,6 +26,7 @@ import yaml
 from transformers import TrainingArguments
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
+from ..evaluation.results import without_secrets
 from ..inference.predictor import computes_in_bf16
 
 logger = logging.getLogger(__name__)
@@ -301,8 +302,8 @@ def read_recipe(
 
 
 def dump_recipe(fields: Mapping[str, Any]) -> str:
-    """Write the fields of a recipe as YAML, in their order."""
-    return yaml.safe_dump(dict(fields), sort_keys=False, allow_unicode=True)
+    """Write the fields of a recipe as YAML, in their order and without access tokens."""
+    return yaml.safe_dump(without_secrets(fields), sort_keys=False, allow_unicode=True)
 
 
 def rename_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

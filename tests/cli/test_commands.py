@@ -34,7 +34,9 @@ def test_train_from_a_recipe_to_a_folder(
     )
     folder = tmp_path / "run"
     fields = [f"--output_dir={folder}", "--seed", "3", "--learning-rate", "0.01", "--use_cpu"]
-    assert main(["train", str(recipe), *fields]) == 0
+    assert main(["train", str(recipe), *fields, "--hub_token", "hf_secret"]) == 0
+    for path in folder.rglob("*"):
+        assert path.is_dir() or b"hf_secret" not in path.read_bytes(), path
     output = capsys.readouterr().out
     assert f"validation/{review_file}: 60 reviews, accuracy" in output
     assert output.endswith(f"model folder: {folder}\n")

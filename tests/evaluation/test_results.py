@@ -53,7 +53,9 @@ def save(tmp_path: Path, content: Any) -> Path:
 def test_what_is_written_is_read(content: dict[str, Any], tmp_path: Path) -> None:
     results = Results(**content)
     path = results.write(tmp_path / "again.json")
-    assert read_results(path) == results
+    assert "secret" not in path.read_text(), "no file holds a token"
+    del content["recipe"]["hub_token"]
+    assert read_results(path) == Results(**content)
     # A finished run is a run.
     run = read_run(path)
     assert run == Run(**{f.name: content[f.name] for f in dataclasses.fields(Run)})

@@ -435,6 +435,20 @@ def test_a_run_that_builds_on_others_says_from_which(results: Results) -> None:
     assert "- `said.parquet`, what a teacher predicts" in card
 
 
+@pytest.mark.parametrize("ticks", ["```", "`````"])
+def test_no_value_of_a_recipe_closes_its_fence(ticks: str, results: Results) -> None:
+    results.recipe["run_name"] = f"mine\n{ticks}\n# Not of the card"
+    facts = results.metrics.pop("test")["C:\\reviews\\test.csv"]
+    results.metrics["test"] = {f"a\n{ticks}\nb.csv": facts}
+    for language, inside in [("yaml", "# Not of the card"), ("bash", "b.csv")]:
+        text = section(make_card(results), "Training" if language == "yaml" else "Reproduction")
+        found = re.search(rf"^(`+){language}\n(.*?)^\1`*\n", text + "\n", re.M | re.S)
+        assert found
+        assert inside in found[2]
+        # CommonMark: a line that begins with as many backticks, after up to three spaces.
+        assert not re.search(rf"^ {{0,3}}{found[1]}", found[2], re.M)
+
+
 def test_own_template(results: Results, tmp_path: Path) -> None:
     path = tmp_path / "card.md"
     path.write_text("---\n{{ card_data }}\n---\n{{ name }}: {{ parameters }}")

@@ -44,10 +44,12 @@ KEPT_AT_HOME = [
     ".env",
     ".cache/huggingface/x.json",
     "checkpoint-5/model.safetensors",
+    "holiday.png",
     "__pycache__/modeling_sentiment_lstm.cpython-311.pyc",
     "notes.py",
     "optimizer.pt",
     "results.json.part",
+    "scan.jpg",
     "training_args.bin",
 ]
 TEXTS = ["I love it, works well.", "", "Waste of money; broke in a week."]
@@ -436,6 +438,45 @@ def test_a_folder_that_does_not_work_is_not_sent(
     spoil(folder)
     refused(folder, message)
     assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LICENSE",
+        "README.md",
+        "ablation.json",
+        "added_tokens.json",
+        "baselines.json",
+        "config.json",
+        "curve.png",
+        "model.safetensors",
+        "modeling_sentiment_lstm.py",
+        "peers.json",
+        "recipe.yaml",
+        "results.json",
+    ],
+)
+def test_a_link_out_of_the_folder_is_not_followed(
+    name: str, hub: FakeHub, api: HfApi, folder: Path, tmp_path: Path
+) -> None:
+    file, private = folder / name, tmp_path / "private"
+    private.write_bytes(file.read_bytes() if file.exists() else b"{}")
+    file.unlink(missing_ok=True)
+    file.symlink_to(private)
+    refused(folder, f"{name}: a link out of the folder")
+    assert hub.requests == []
+    # Within the folder there is nothing against one, nor against others that nobody sends.
+    file.unlink()
+    private.rename(folder / "notes")
+    file.symlink_to("notes")
+    (folder / "data").symlink_to(tmp_path)
+    check_folder(folder)
+
+
+def test_links_in_a_circle_are_not_sent(folder: Path) -> None:
+    (folder / "curve.png").symlink_to("curve.png")
+    assert "curve.png" not in push(folder, ID, dry_run=True).files
 
 
 def test_a_tokenizer_of_another_model_is_noticed(

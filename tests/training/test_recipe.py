@@ -41,6 +41,12 @@ def test_whole_numbers_stay_whole(write_recipe: WriteRecipe) -> None:
     assert read_recipe(write_recipe(**said)).fields == recipe.fields
 
 
+def test_a_token_is_used_and_not_written(write_recipe: WriteRecipe) -> None:
+    recipe = read_recipe(write_recipe(), {"hub_token": "hf_secret"})
+    assert recipe.training.hub_token == "hf_secret"
+    assert "hf_secret" not in dump_recipe(recipe.fields)
+
+
 def test_a_recipe_is_a_value(write_recipe: WriteRecipe, tmp_path: Path) -> None:
     recipe = read_recipe(write_recipe(num_train_epochs=1, eval_steps=1000))
     fields, steps = dict(recipe.fields), recipe.training.eval_steps
