@@ -38,6 +38,7 @@ class Rows:
         read: Reads the reviews, and the errors of bad lines.
         skip: Whether bad lines are counted and left out instead of raised.
         limit: How many reviews to read, or `None` for all.
+        all_labels: Whether the labels behind the limit have to be known, too.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Rows:
     read: Callable[[], Iterator[Item]]
     skip: bool = False
     limit: int | None = None
+    all_labels: bool = False
 
     def __getstate__(self) -> str:
         return self.key
@@ -58,32 +60,31 @@ class Rows:
 
     def __call__(self) -> Iterator[dict[str, Any]]:
         """Generate the rows."""
-        kept, unknown, skipped = 0, 0, 0
-        first = last = ""
+        kept, skipped = 0, 0
+        first, last, broken = "", "", False
         for item in self._until_broken():
+            if isinstance(item, UnknownLabelError):
+                raise item
+            if kept == self.limit:  # only the labels matter from here on
+                continue
             if isinstance(item, Review):
                 kept += 1
                 yield item._asdict()
-                if kept == self.limit:
+                if kept == self.limit and not self.all_labels:
                     break
             elif self.skip:
-                unknown += isinstance(item, UnknownLabelError)
                 skipped += item.lines
                 first, last = first or str(item), str(item)
+                broken = isinstance(item, BrokenFileError)
             else:
                 raise item
-        if unknown > kept:
-            raise ReviewError(
-                f"{self.name}: {unknown} lines have unknown labels and only {kept} have known "
-                f"ones, so the labels seem to mean something else. The first: {first}"
-            )
         if not kept:
             reason = f" The first bad line: {first}" if first else ""
             raise ReviewError(f"{self.name}: there are no reviews in it.{reason}")
         if skipped:
             text = f"skipped {skipped} bad line{'s' * (skipped > 1)}, kept {kept} reviews. "
             text += f"The first: {first}"
-            if last != first and isinstance(item, BrokenFileError):
+            if broken and last != first:
                 text += f" At the end: {last}"
             # Before datasets puts the finished cache into place: a kill leaves both or neither.
             self.report.parent.mkdir(parents=True, exist_ok=True)

@@ -28,9 +28,17 @@ _LABEL_COLUMNS = ("label", "sentiment")
 _TITLE_COLUMNS = ("title",)
 _LABEL_WORDS = {"negative": 0, "neg": 0, "positive": 1, "pos": 1}
 _LABEL_CODES = {"0": 0, "1": 1, **_LABEL_WORDS}
+_LABEL_NAMES = ("negative", "positive")
+_LABEL_MARK = "__label__"
 _FASTTEXT_LABELS = {"__label__1": 0, "__label__2": 1}
 _ZHANG_HEADER = ("label", "title", "text")
 _ZHANG_CODES = {"1": 0, "2": 1}
+
+
+_SAY_LABELS = (
+    "The others may mean something else, too: say what each means with labels, as in "
+    'labels={1: 0, 2: 1}; on_bad_line="skip" then leaves out those that are not named.'
+)
 
 
 class Review(NamedTuple):
@@ -41,7 +49,11 @@ class Review(NamedTuple):
 
 
 class UnknownLabelError(ReviewError):
-    """A well-formed line whose label is none of the known ones."""
+    """A well-formed line whose label is none of those that need no explanation.
+
+    One such label puts in question what all others mean: 1 is POSITIVE beside 0, NEGATIVE beside 2.
+    So this is no bad line that could be left out.
+    """
 
 
 # Bad lines are passed on as values; see the readers.
@@ -64,6 +76,11 @@ class Columns:
     title: str | None = None
     coding: tuple[tuple[str, int], ...] | None = None
 
+    @property
+    def only_coding(self) -> bool:
+        """Whether no column was named."""
+        return self == Columns(coding=self.coding)
+
 
 def read_reviews(file_format: str, path: Path, name: str, columns: Columns) -> Iterator[Item]:
     """Read the labelled reviews of a file.
@@ -72,7 +89,7 @@ def read_reviews(file_format: str, path: Path, name: str, columns: Columns) -> I
         file_format: One of `sources.FORMATS`.
         path: The file.
         name: What messages call it.
-        columns: What is known of its columns; for fastText lines nothing.
+        columns: What is known of its columns; for fastText lines only the coding.
 
     Yields:
         The reviews; for a bad line the error that says where and why.
@@ -304,10 +321,7 @@ def _coding(names: list[str] | None, where: str, columns: Columns) -> tuple[Mapp
         meaning = f"Known are {', '.join(coding)}. {SKIP_HINT}"
     else:
         coding = _LABEL_CODES
-        meaning = (
-            "Known are 0 or NEGATIVE and 1 or POSITIVE; say what other labels mean with labels, "
-            'as in labels={1: 0, 5: 1}, or pass on_bad_line="skip" to leave such lines out.'
-        )
+        meaning = f"Known are 0 or NEGATIVE and 1 or POSITIVE. {_SAY_LABELS}"
     if names is None:
         return coding, meaning
     # The values of a ClassLabel are numbers, whose meaning is in the names.
@@ -327,22 +341,24 @@ def _coding(names: list[str] | None, where: str, columns: Columns) -> tuple[Mapp
 
 
 def _read_fasttext(path: Path, name: str, columns: Columns) -> Iterator[Item]:
-    del columns
+    coding: Mapping[str, int] = _FASTTEXT_LABELS
+    if columns.coding is not None:
+        coding = {_LABEL_MARK + key.removeprefix(_LABEL_MARK): to for key, to in columns.coding}
+    known = [f"`{mark} TEXT` ({_LABEL_NAMES[code]})" for mark, code in coding.items()]
+    expected = f"A line is {' or '.join(known)}."
+    unknown = ReviewError if columns.coding is not None else UnknownLabelError
+    hint = SKIP_HINT if columns.coding is not None else _SAY_LABELS
     for where, line in read_numbered_lines(path, name):
-        yield _fasttext_review(line, where)
-
-
-def _fasttext_review(line: str, where: str) -> Item:
-    mark, _, text = line.partition(" ")
-    label = _FASTTEXT_LABELS.get(mark)
-    expected = "A line is `__label__1 TEXT` (negative) or `__label__2 TEXT` (positive)."
-    if label is None:
-        if mark.startswith("__label__"):
-            return UnknownLabelError(f"{where}: unknown label {mark!r}. {expected} {SKIP_HINT}")
-        return ReviewError(f"{where}: no label, but {shorten(line)}. {expected} {SKIP_HINT}")
-    if text.startswith("__label__"):
-        return ReviewError(f"{where}: more than one label. {expected} {SKIP_HINT}")
-    return _review(text, label, where)
+        mark, _, text = line.partition(" ")
+        label = coding.get(mark)
+        if label is not None and not text.startswith(_LABEL_MARK):
+            yield _review(text, label, where)
+        elif label is not None:
+            yield ReviewError(f"{where}: more than one label. {expected} {SKIP_HINT}")
+        elif mark.startswith(_LABEL_MARK) and mark != _LABEL_MARK:
+            yield unknown(f"{where}: unknown label {shorten(mark)}. {expected} {hint}")
+        else:
+            yield ReviewError(f"{where}: no label, but {shorten(line)}. {expected} {SKIP_HINT}")
 
 
 def _read_csv(path: Path, name: str, columns: Columns) -> Iterator[Item]:
@@ -351,8 +367,10 @@ def _read_csv(path: Path, name: str, columns: Columns) -> Iterator[Item]:
     where, header = next(rows, (name, []))
     if isinstance(header, ReviewError) or not header:
         return  # an empty file; a bad first row has been raised
-    if len(header) == 3 and header[0].strip() in _ZHANG_CODES and columns == Columns():
-        layout = _Layout("text", "label", "title", _ZHANG_CODES, _ZHANG_MEANING)
+    if len(header) == 3 and header[0].strip().isdecimal() and columns.only_coding:
+        zhang = _ZHANG_CODES, _ZHANG_MEANING
+        coding, meaning = zhang if columns.coding is None else _coding(None, where, columns)
+        layout = _Layout("text", "label", "title", coding, meaning, columns.coding is None)
         rows = _with_line_feeds(chain([(where, header)], rows))
         header = list(_ZHANG_HEADER)
     elif len(set(header)) < len(header):
@@ -371,10 +389,7 @@ def _with_line_feeds(rows: Iterable[Placed[list[str]]]) -> Iterator[Placed[list[
             yield where, [field.replace("\\n", "\n") for field in fields]
 
 
-_ZHANG_MEANING = (
-    "In a csv file without a header, 1 is negative and 2 is positive; other labels need a header "
-    "line and labels, as in labels={1: 0, 5: 1}."
-)
+_ZHANG_MEANING = f"In a csv file without a header, 1 is negative and 2 is positive. {_SAY_LABELS}"
 
 
 def _read_json_lines(path: Path, name: str, columns: Columns) -> Iterator[Item]:

@@ -86,9 +86,16 @@ def load_reviews(
       fixed random order and with `<br />` turned into a space: a tenth of them as `test`, a tenth
       as `validation`, the rest as `train`.
 
+    Labels are known all together or not at all. A file that has any label but those above is
+    refused, by an error that says how to name them, whatever `on_bad_line` is: beside a 2, a 1 may
+    well be negative. With named columns and csv that goes for the labels of the whole file, even
+    where only its head is wanted.
+
     Text files may be compressed (`.gz`, `.bz2`). Reading stops early where the split is the head of
-    a file, such as `train[:1000]`; such a head is cached by itself, and lines after it are not
-    looked at. Every other slice reads the whole file once.
+    a file of fastText lines, such as `train[:1000]`: lines after it are not looked at. With named
+    columns or csv the same holds where `labels` says what they mean; otherwise bad lines after the
+    head are passed over, and only unknown labels there are an error. A head is cached by itself.
+    Every other slice reads the whole file once.
 
     Args:
         source: A path, a Hub dataset id or `sample`; a string may end in `:SPLIT`
@@ -99,17 +106,15 @@ def load_reviews(
         label_column: Column of the label. Defaults to the first of `label`, `sentiment`.
         title_column: Column of a title that is put before the text as `title: text` where it is
             not empty. Defaults to `title` where there is one; `""` leaves the title out.
-        labels: What the labels of named columns mean, as label -> 0, 1, `"NEGATIVE"` or
-            `"POSITIVE"`: `{1: 0, 2: 0, 4: 1, 5: 1}`. Any other label is then a bad line. Defaults
-            to the codes above.
-        on_bad_line: `"raise"` stops at the first bad line: no label, an unknown label, no text,
-            broken UTF-8, a wrong number of csv fields, broken JSON, a damaged archive. `"skip"`
-            leaves such lines out and logs their number and the first of them as a warning, on
-            every call; of a damaged archive it keeps what comes before the damage. Where a quote
+        labels: What the labels of a file mean, as label -> 0, 1, `"NEGATIVE"` or `"POSITIVE"`:
+            `{1: 0, 2: 0, 4: 1, 5: 1}`. Any other label is then a bad line. Defaults to the codes
+            above. The label of `__label__5` is 5.
+        on_bad_line: `"raise"` stops at the first bad line: no label, no text, broken UTF-8, a wrong
+            number of csv fields, broken JSON, a damaged archive, a label that is not in `labels`.
+            `"skip"` leaves such lines out and logs their number and the first of them as a warning,
+            on every call; of a damaged archive it keeps what comes before the damage. Where a quote
             in a csv file is never closed, its line is a bad one, and the lines that it would have
-            swallowed are read one by one. A file with
-            more unknown labels than reviews is refused all the same: its labels mean something
-            else.
+            swallowed are read one by one.
         cache_dir: Where the Arrow files are kept. Defaults to the cache of `datasets`.
         revision: Branch, tag or commit of a Hub dataset. Defaults to its main branch.
 
@@ -118,7 +123,7 @@ def load_reviews(
         (`ClassLabel`, 0 = `NEGATIVE`, 1 = `POSITIVE`), in the order of the source.
 
     Raises:
-        ReviewError: For a bad line, a source whose kind or columns are not understood, an
+        ReviewError: For a bad line, a source whose kind, columns or labels are not understood, an
             unknown split, or a slice or source without reviews. It is a `ValueError`.
         FileNotFoundError: If the file or the Hub dataset does not exist.
         IsADirectoryError: If the source is a folder.
@@ -241,18 +246,24 @@ def _load_file(name: str, splits: list[str], options: _Options) -> list[datasets
     slices = [parse_split(split, ("train",), expects) for split in splits]
     path = Path(name).expanduser()
     file_format = format_of(path)
-    if file_format == ".txt" and options.columns != Columns():
+    if file_format == ".txt" and not options.columns.only_coding:
         raise ReviewError(f"{name}: fastText lines have no columns, so none can be chosen.")
     key = cache_key(reader_key(file_format), file_digest(path), options.columns, options.skip)
     # As far as the longest head reaches, or all of it where one slice needs that.
     heads = [part.head for part in slices]
     limit = None if None in heads else max(head for head in heads if head is not None)
+    # A head of star ratings may look like 0 and 1. Kaggle's files say what they are.
+    guessed = options.columns.coding is None
+    all_labels = limit is not None and guessed and file_format != ".txt"
+    # Not the caches of versions that kept reviews beside unknown labels.
+    checked = ["labels"] if all_labels or (guessed and options.skip) else []
     rows = Rows(
         name=name,
-        key=cache_key(key, limit),
+        key=cache_key(key, limit, *checked),
         read=partial(read_reviews, file_format, path, name, options.columns),
         skip=options.skip,
         limit=limit,
+        all_labels=all_labels,
         cache_dir=options.cache_dir,
     )
     reviews = {"train": build(rows, _FEATURES)}
@@ -327,11 +338,12 @@ def _load_from_hub(name: str, split: str, options: _Options) -> datasets.Dataset
             f"{name}: there is no such file, and the dataset could not be loaded from the Hub: "
             f"{type(error).__name__}: {error}"
         ) from error
+    checked = ["labels"] if options.skip and options.columns.coding is None else []
     class_names = {name: getattr(kind, "names", None) for name, kind in raw.features.items()}
     rows = Rows(
         name=name,
         # The fingerprint names the commit, the configuration and the slice.
-        key=cache_key("hub", raw._fingerprint, options.columns, options.skip),
+        key=cache_key("hub", raw._fingerprint, options.columns, options.skip, *checked),
         read=lambda: reviews_of_records(_numbered(raw, name), options.columns, class_names),
         skip=options.skip,
         cache_dir=cache_dir,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +68,66 @@ def test_a_named_title_may_be_missing_but_not_wrong(tmp_path: Path, load: Load) 
         load(path, title_column="heading")
 
 
-def test_unknown_labels_are_not_skipped_in_bulk(tmp_path: Path, load: Load) -> None:
-    stars = "".join(f'{{"text": "review", "label": {stars}}}\n' for stars in (1, 2, 3, 4, 5))
-    path = write(tmp_path / "x.jsonl", stars)
-    with pytest.raises(ReviewError, match=r"4 lines have unknown labels.*x\.jsonl:2"):
-        load(path, on_bad_line="skip")
-    labels = {1: 0, 5: 1}  # what they mean is said, so the others may go
-    assert load(path, on_bad_line="skip", labels=labels)["label"][:] == [0, 1]
+def fasttext_of(rows: list[tuple[str, Any]]) -> str:
+    return "".join(f"__label__{label} {text}\n" for text, label in rows)
+
+
+def zhang_of(rows: list[tuple[str, Any]]) -> str:
+    return "".join(f'"{label}","","{text}"\n' for text, label in rows)
+
+
+def csv_of(rows: list[tuple[str, Any]]) -> str:
+    return "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows)
+
+
+def jsonl_of(rows: list[tuple[str, Any]]) -> str:
+    return "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows)
+
+
+# Codes that begin as those that need no explanation, and go on as others.
+SCHEMES = [
+    ("x.ft.txt", fasttext_of, [1, 2, 1, 2, 1, 2, 3]),
+    ("x.csv", zhang_of, [1, 2, 1, 2, 1, 2, 5]),
+    ("x.csv", csv_of, [1, 1, 1, 1, 1, 2]),
+    ("x.csv", csv_of, [0, 1, 0, 1, 0, 1, 2]),
+    ("x.jsonl", jsonl_of, [1, 1, 1, 1, 5, 1]),
+    ("x.jsonl", jsonl_of, [0, 1, 0, 1, 0.5]),
+    ("x.jsonl", jsonl_of, ["pos", "neg", "pos", "neutral", "neg"]),
+]
+
+
+@pytest.mark.parametrize(("name", "file_of", "codes"), SCHEMES)
+@pytest.mark.parametrize("on_bad_line", ["raise", "skip"])
+@pytest.mark.parametrize("split", ["train", "train[:2]", "train[1:2]", "train[:50%]"])
+def test_labels_are_known_together_or_refused(
+    name: str,
+    file_of: Callable[[list[tuple[str, Any]]], str],
+    codes: list[Any],
+    on_bad_line: str,
+    split: str,
+    tmp_path: Path,
+    load: Load,
+) -> None:
+    rows = [(f"review {number}", code) for number, code in enumerate(codes)]
+    path = write(tmp_path / name, file_of(rows) + "__label__\n")
+    if name == "x.ft.txt" and split in ("train[:2]", "train[1:2]"):
+        # Kaggle's files say what they are, and their heads are read no further.
+        assert len(load(path, split=split, on_bad_line=on_bad_line)) <= 2
+        return
+    with pytest.raises(ReviewError, match=r"unknown label .*labels=\{1: 0, 2: 1\}"):
+        load(path, split=split, on_bad_line=on_bad_line)
+    # What is meant is said, so the others may go.
+    labels = {codes[0]: 0, codes[-1]: 1}
+    known = [(text, labels[code]) for text, code in rows if code in labels]
+    reviews = load(path, labels=labels, on_bad_line="skip")
+    assert list(zip(reviews["text"], reviews["label"], strict=True)) == known
+
+
+def test_a_head_passes_over_bad_lines_behind_it(tmp_path: Path, load: Load) -> None:
+    path = write(tmp_path / "x.csv", 'text,label\na,0\nb,1\nc,\n"d\n')
+    assert load(path, split="train[:2]")["text"][:] == ["a", "b"]
+    with pytest.raises(ReviewError, match=r"x\.csv:4: no label"):
+        load(path)
 
 
 @pytest.mark.parametrize("names", [["1", "2"], ["1 star", "5 stars"], ["neg", "neutral", "pos"]])

@@ -305,6 +305,22 @@ def test_a_slice_has_one_fingerprint_however_it_was_read(
     assert alone.to_dict() == cut.to_dict()
 
 
+@pytest.mark.parametrize(
+    ("split", "options", "expected"),
+    [
+        ("train", {}, "d06127e0408097b5b356e17bfbf4a310"),
+        ("train[:5]", {}, "3e45e3f64e52ef6c1adde30b4f3652a1"),
+        ("train[2:]", {"on_bad_line": "skip"}, "af31b869b9e48dda8b6e05ef94d5ff18"),
+    ],
+)
+def test_fingerprints_last_while_the_reviews_do(
+    split: str, options: dict[str, Any], expected: str, tmp_path: Path, load: Load
+) -> None:
+    """What was made of these reviews, tokens and soft labels, is found again by later versions."""
+    path = write(tmp_path / "x.ft.txt", b"__label__1 a\n__label__2 b\n" * 5)
+    assert load(path, split=split, **options)._fingerprint == expected
+
+
 def test_equal_fingerprints_are_equal_reviews(tmp_path: Path, load: Load) -> None:
     write(tmp_path / "a.csv", "text,title,label\nx,T,0\ny,T,1\nz,T,1\nx,T,0\n")
     write(tmp_path / "b.csv", "text,title,label\nx,T,0\ny,T,1\nz,T,0\nx,T,0\n")
