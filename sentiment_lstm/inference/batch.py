@@ -1,9 +1,10 @@
 """A file of texts in, a file of labels out: as it goes, resumable, shared among processes.
 
-While it runs, each process writes a *shard* (`OUTPUT.part`; of several processes
-`OUTPUT.part-0-of-2` and so on) and beside it a *manifest*: which job this is, and, chunk by chunk,
-where in the shard the chunk ends. What stands behind the last recorded end is cut off when the job
-resumes, so that nothing is lost or doubled, however it was stopped.
+While it runs, each process writes a *shard* (`OUTPUT.part-JOB-0-of-2` and so on, with a digest of
+what the job is) and beside it a *manifest*: which job this is, and, piece by piece, where in the
+shard the piece ends and its SHA-256. When the job resumes, what stands behind the last piece that
+is as recorded is cut off, and before the output takes its name all pieces are compared once more;
+so nothing is lost, doubled or of another job, however it was stopped.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import PartialState
@@ -68,7 +69,8 @@ def predict_file(
         Whether this is the main process, which has written the output.
 
     Raises:
-        BatchError: If there is the beginning of another job.
+        BatchError: If there is the beginning of another job, or what was written of this one has
+            changed.
         LockedError: If another process is writing this output; the message says which.
         OSError: If there is no such model or file.
         ReviewError: If a text cannot be read.
@@ -98,17 +100,12 @@ def predict_file(
             "processes": count,
             "version": version("sentiment-lstm"),
         }
-        names = (
-            [f"{output}.part"]
-            if count == 1
-            else [f"{output}.part-{i}-of-{count}" for i in range(count)]
-        )
-        shards = [_Shard(Path(name)) for name in names]
+        shards = [_Shard(output, job, index) for index in range(count)]
         _refuse_other_jobs(output, job)
         processes.wait_for_everyone()  # before any begins to write
 
         shard = shards[own]
-        done = shard.begin(job, rows.header if processes.is_main_process else "")
+        done = shard.begin(rows.header if processes.is_main_process else "")
         chunks = itertools.islice(
             _chunks(read_texts(texts, text_column=text_column), chunk_size),
             own + done * count,
@@ -117,7 +114,7 @@ def predict_file(
         )
         with tqdm(unit=" reviews", initial=done * chunk_size, disable=None) as progress:
             for chunk in chunks:
-                shard.append("".join(map(rows.row, chunk, predictor.predict(chunk))))
+                shard.append("".join(map(rows.row, chunk, predictor.predict(chunk))).encode())
                 progress.update(len(chunk))
         processes.wait_for_everyone()
         if processes.is_main_process:
@@ -125,61 +122,97 @@ def predict_file(
     return bool(processes.is_main_process)
 
 
+class _Piece(NamedTuple):
+    """Where in a shard a piece ends, and the SHA-256 of it."""
+
+    end: int
+    digest: str
+
+
 class _Shard:
-    """What one process has written, and the manifest of it.
+    """What one process has written of a job, and the manifest of it.
 
     Args:
-        path: Of the shard.
+        output: What the job writes in the end.
+        job: What makes it this job and no other, part of the names.
+        index: Of the process.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.manifest = path.with_name(path.name + ".manifest")
+    def __init__(self, output: Path, job: dict[str, Any], index: int) -> None:
+        self.job = job
+        name = f"{output.name}.part-{_identity(job)}-{index}-of-{job['processes']}"
+        self.path = output.with_name(name)
+        self.manifest = output.with_name(name + ".manifest")
 
-    def read(self) -> tuple[dict[str, Any] | None, list[int]]:
-        """Which job this is the beginning of, if of any, and where each piece ends.
-
-        The first piece is the header, in which there may be nothing; then come the chunks.
-        """
-        lines = self._whole_lines().decode().splitlines()
-        return (json.loads(lines[0]) if lines else None), [int(line) for line in lines[1:]]
-
-    def begin(self, job: dict[str, Any], header: str) -> int:
+    def begin(self, header: str) -> int:
         """Begin the job or resume it; returns how many chunks are done."""
-        _, ends = self.read()
-        if not ends or not self.path.exists() or self.path.stat().st_size < ends[-1]:
+        for path in (self.path, self.manifest):
+            if path.is_symlink():
+                raise BatchError(f"{path}: is a link, which would be written through: delete it")
+        whole = [len(piece) for piece in self.pieces()] if self.path.exists() else []
+        if not whole:
             self.path.write_bytes(b"")
-            self.manifest.write_text(json.dumps(job) + "\n", encoding="utf-8")
-            self.append(header)
+            self.manifest.write_text(json.dumps(self.job) + "\n", encoding="utf-8")
+            self.append(header.encode())
             return 0
-        os.truncate(self.manifest, len(self._whole_lines()))
-        os.truncate(self.path, ends[-1])
-        return len(ends) - 1
+        # The first piece is the header, in which there may be nothing; then come the chunks.
+        lines = _whole_lines(self.manifest)[: 1 + len(whole)]
+        os.truncate(self.manifest, sum(map(len, lines)))
+        os.truncate(self.path, sum(whole))
+        return len(whole) - 1
 
-    def _whole_lines(self) -> bytes:
-        """The manifest, less a line that was being written when the process was stopped."""
-        content = self.manifest.read_bytes() if self.manifest.exists() else b""
-        return content[: content.rfind(b"\n") + 1]
-
-    def append(self, piece: str) -> None:
+    def append(self, piece: bytes) -> None:
         """Write one piece and then, when it is on the disk, where it ends."""
         with open(self.path, "ab") as shard:
-            shard.write(piece.encode())
+            shard.write(piece)
             shard.flush()
             os.fsync(shard.fileno())
             end = shard.tell()
         with open(self.manifest, "a", encoding="utf-8") as manifest:
-            manifest.write(f"{end}\n")
+            manifest.write(f"{end} {hashlib.sha256(piece).hexdigest()}\n")
             manifest.flush()
             os.fsync(manifest.fileno())
 
+    def recorded(self) -> list[_Piece]:
+        """The pieces, as far as the manifest can be read."""
+        pieces = []
+        for line in _whole_lines(self.manifest)[1:]:
+            end, _, digest = line.rstrip().partition(b" ")
+            if not end.isdigit():
+                break
+            pieces.append(_Piece(int(end), digest.decode(errors="replace")))
+        return pieces
+
     def pieces(self) -> Iterator[bytes]:
-        """The pieces of a finished shard."""
+        """The pieces, up to the first one that is not what was recorded."""
         with open(self.path, "rb") as shard:
             start = 0
-            for end in self.read()[1]:
-                yield shard.read(end - start)
+            for end, digest in self.recorded():
+                piece = shard.read(max(0, end - start))
+                if len(piece) != end - start or hashlib.sha256(piece).hexdigest() != digest:
+                    return
+                yield piece
                 start = end
+
+    def check(self) -> None:
+        """Raise unless the shard is what was recorded, in every piece and in length."""
+        recorded = self.recorded()
+        whole = sum(1 for _ in self.pieces())
+        if whole < len(recorded) or self.path.stat().st_size != recorded[-1].end:
+            raise BatchError(
+                f"{self.path}: is not what was written: another program or the disk has changed "
+                "it. Give the same command again: it resumes behind the last piece that is whole"
+            )
+
+
+def _identity(job: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _whole_lines(manifest: Path) -> list[bytes]:
+    """The lines, less one that was being written when the process was stopped."""
+    content = manifest.read_bytes() if manifest.exists() else b""
+    return content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
 
 
 def _refuse_other_jobs(output: Path, job: dict[str, Any]) -> None:
@@ -190,28 +223,36 @@ def _refuse_other_jobs(output: Path, job: dict[str, Any]) -> None:
             f"{old[0].with_suffix('')}: the beginning of a job of version 0.1. Delete "
             f"{output}.part* to start anew, or choose another output"
         )
-    for pattern in (f"{name}.part.manifest", f"{name}.part-*-of-*.manifest"):
-        for manifest in sorted(output.parent.glob(pattern)):
-            other, _ = _Shard(manifest.with_suffix("")).read()
-            names = [] if other is None else sorted(job.keys() | other.keys())
-            differ = [key for key in names if job.get(key) != (other or {}).get(key)]
-            if differ:
-                raise BatchError(
-                    f"{manifest.with_suffix('')}: the beginning of another job (other "
-                    f"{', '.join(differ)}). Give that job's command to resume it, choose "
-                    f"another output, or delete {output}.part* to start anew"
-                )
+    for manifest in sorted(output.parent.glob(f"{name}.part-*-of-*.manifest")):
+        shard = manifest.with_suffix("")
+        if f".part-{_identity(job)}-" in manifest.name or not shard.exists():
+            continue  # without its shard, it was killed while it cleaned up
+        try:
+            other = json.loads(b"".join(_whole_lines(manifest)[:1]))
+            differ = [key for key in sorted(job.keys() | other) if job.get(key) != other.get(key)]
+        except (ValueError, TypeError, AttributeError):
+            differ = ["manifest, which cannot be read"]
+        raise BatchError(
+            f"{shard}: the beginning of another job (other {', '.join(differ)}). Give that job's "
+            f"command to resume it, choose another output, or delete {output}.part* to start anew"
+        )
 
 
 def _join(shards: list[_Shard], output: Path) -> None:
     """Put the pieces of all shards in order, each process having had every n-th chunk."""
+    for shard in shards:
+        shard.check()
     if len(shards) == 1:
         os.replace(shards[0].path, output)
     else:
-        whole = output.with_name(output.name + ".part")
-        with open(whole, "wb") as stream:
+        whole = output.with_name(f"{output.name}.part-{_identity(shards[0].job)}-whole")
+        whole.unlink(missing_ok=True)
+        with open(whole, "xb") as stream:
             pieces = itertools.zip_longest(*[shard.pieces() for shard in shards], fillvalue=b"")
             stream.writelines(itertools.chain.from_iterable(pieces))
+            assert stream.tell() == sum(shard.recorded()[-1].end for shard in shards)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(whole, output)
     for shard in shards:
         shard.path.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ from transformers import pipeline
 
 from sentiment_lstm.cli.main import main
 from sentiment_lstm.inference import batch
-from sentiment_lstm.inference.batch import BatchError, predict_file
+from sentiment_lstm.inference.batch import BatchError, _join, predict_file
 from sentiment_lstm.inference.predictor import _TRIAL, SentimentPredictor
 from sentiment_lstm.inference.rows import Rows
 from sentiment_lstm.locks import LockedError, hold
@@ -86,6 +86,12 @@ def begin_job(
             predict_file(model, texts, output, rows=rows, chunk_size=CHUNK)
 
 
+def parts_of(output: Path) -> tuple[Path, Path]:
+    """The shard and the manifest of the one process of a job that has been begun."""
+    (manifest,) = output.parent.glob(f"{output.name}.part-*-0-of-1.manifest")
+    return manifest.with_suffix(""), manifest
+
+
 def be_process(monkeypatch: pytest.MonkeyPatch, rank: int, count: int) -> None:
     """Take the place of one of several processes."""
     state = SimpleNamespace(
@@ -131,7 +137,7 @@ def test_a_stopped_job_resumes_without_a_lost_or_doubled_row(
     output = tmp_path / "labels"
     begin_job(monkeypatch, chunks, model_folder, texts, output, rows)
     assert not output.exists()
-    part, manifest = tmp_path / "labels.part", tmp_path / "labels.part.manifest"
+    part, manifest = parts_of(output)
     assert expected.startswith(part.read_bytes())  # written as it goes
     assert (len(part.read_bytes()) > len(rows.header.encode())) == (chunks > 0)
     with part.open("a") as stream, manifest.open("a") as recorded:
@@ -150,7 +156,7 @@ def test_rows_are_the_texts_in_order(expected: bytes, rows: Rows, tmp_path: Path
         assert [row["text"] for row in found] == TEXTS
 
 
-def test_a_shard_that_lost_its_end_is_begun_anew(
+def test_a_shard_that_lost_its_end_resumes_where_it_is_whole(
     model_folder: Path,
     texts: Path,
     rows: Rows,
@@ -160,7 +166,7 @@ def test_a_shard_that_lost_its_end_is_begun_anew(
 ) -> None:
     output = tmp_path / "labels"
     begin_job(monkeypatch, 3, model_folder, texts, output, rows)
-    os.truncate(tmp_path / "labels.part", 30)
+    os.truncate(parts_of(output)[0], 30)
     predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
     assert output.read_bytes() == expected
 
@@ -175,7 +181,8 @@ def test_two_jobs_are_never_mixed(
 ) -> None:
     output = tmp_path / "labels"
     begin_job(monkeypatch, 2, model_folder, texts, output, Rows())
-    begun = (tmp_path / "labels.part").read_bytes()
+    part, _ = parts_of(output)
+    begun = part.read_bytes()
     rows = Rows()
     if change == "texts":
         texts.write_text(texts.read_text().replace("Day 6", "Day 5"))
@@ -187,9 +194,9 @@ def test_two_jobs_are_never_mixed(
         be_process(monkeypatch, 1, 2)
     else:
         rows = Rows("csv") if change == "format" else Rows(include_text=True)
-    with pytest.raises(BatchError, match=rf"labels\.part: .* another job \(other {change}\)"):
+    with pytest.raises(BatchError, match=rf"labels\.part-.* another job \(other {change}\)"):
         predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
-    assert (tmp_path / "labels.part").read_bytes() == begun
+    assert part.read_bytes() == begun
 
 
 def test_a_job_of_version_0_1_is_left_alone(
@@ -249,7 +256,7 @@ def test_texts_are_read_and_rows_written_chunk_by_chunk(
     with pytest.raises(StoppedError):
         predict_file(model_folder, texts, tmp_path / "labels", chunk_size=CHUNK)
     assert taken == 6 * CHUNK
-    assert len((tmp_path / "labels.part").read_text().splitlines()) == 5 * CHUNK
+    assert len(parts_of(tmp_path / "labels")[0].read_text().splitlines()) == 5 * CHUNK
 
 
 def test_two_real_processes_give_one_file(model_folder: Path, texts: Path, tmp_path: Path) -> None:
@@ -281,7 +288,133 @@ def test_several_processes_need_files(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["predict", "--model", str(model_folder), "fine"]) == 1
-    assert "several processes need --input and --output" in capsys.readouterr().err
+    assert "several processes need --input and" in capsys.readouterr().err
+
+
+# --- what has been written, and by whom ----------------------------------------------------------
+
+
+def _other_bytes(part: Path, _: Path) -> None:
+    part.write_bytes(part.read_bytes()[::-1])
+
+
+def _one_letter(part: Path, _: Path) -> None:
+    content = part.read_bytes()
+    middle = len(content) // 2
+    part.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+
+
+def _short(part: Path, _: Path) -> None:
+    os.truncate(part, part.stat().st_size - 1)
+
+
+def _gone(part: Path, _: Path) -> None:
+    part.unlink()
+
+
+def _no_manifest(_: Path, manifest: Path) -> None:
+    manifest.unlink()
+
+
+def _odd_manifest(_: Path, manifest: Path) -> None:
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    lines[2] = b"\xff one\n"
+    manifest.write_bytes(b"".join(lines))
+
+
+DAMAGES = [_other_bytes, _one_letter, _short, _gone, _no_manifest, _odd_manifest]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_nothing_that_was_not_written_by_the_job_gets_into_its_output(
+    damage: Callable[[Path, Path], None],
+    model_folder: Path,
+    texts: Path,
+    rows: Rows,
+    expected: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "labels"
+    begin_job(monkeypatch, 5, model_folder, texts, output, rows)
+    damage(*parts_of(output))
+    predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    assert output.read_bytes() == expected
+    assert not list(tmp_path.glob("labels.part*"))
+
+
+def test_a_shard_is_compared_with_its_record_before_it_becomes_the_output(
+    model_folder: Path,
+    texts: Path,
+    rows: Rows,
+    expected: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "labels"
+    for damage in (_one_letter, _short, lambda part, _: part.write_bytes(part.read_bytes() + b"x")):
+
+        def join(*arguments: Any, damage: Callable[[Path, Path], None] = damage) -> None:
+            damage(*parts_of(output))
+            _join(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(batch, "_join", join)
+            with pytest.raises(BatchError, match=r"is not what was written.*same command"):
+                predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+        assert not output.exists()
+    predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    assert output.read_bytes() == expected
+
+
+def test_a_stream_to_the_same_output_leaves_a_begun_job_alone(
+    model_folder: Path,
+    texts: Path,
+    rows: Rows,
+    expected: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "labels"
+    begin_job(monkeypatch, 2, model_folder, texts, output, rows)
+    begun = parts_of(output)[0].read_bytes()
+    stream = ["predict", "--model", str(model_folder), "--output", str(output), *(["Fine."] * 40)]
+    assert main(stream) == 0
+    assert len(output.read_text().splitlines()) == 40
+    assert parts_of(output)[0].read_bytes() == begun
+    (tmp_path / "labels.part").write_text("what a stream has left when it was killed\n" * 40)
+    predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    assert output.read_bytes() == expected
+
+
+def test_a_manifest_without_its_shard_is_no_job(
+    model_folder: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it was killed while it cleaned up."""
+    output = tmp_path / "labels"
+    begin_job(monkeypatch, 1, model_folder, texts, output, Rows("csv"))
+    part, manifest = parts_of(output)
+    manifest.write_text("no json\n")
+    with pytest.raises(BatchError, match=r"another job \(other manifest, which cannot be read\)"):
+        predict_file(model_folder, texts, output)
+    part.unlink()
+    predict_file(model_folder, texts, output)
+    assert len(output.read_text().splitlines()) == len(TEXTS)
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["shard", "manifest"])
+def test_a_job_does_not_write_through_a_link(
+    index: int, model_folder: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, target = tmp_path / "labels", tmp_path / "target"
+    target.write_text("keep")
+    begin_job(monkeypatch, 1, model_folder, texts, output, Rows())
+    link = parts_of(output)[index]
+    link.unlink()
+    link.symlink_to(target)
+    with pytest.raises(BatchError, match=f"{link.name}: is a link"):
+        predict_file(model_folder, texts, output, chunk_size=CHUNK)
+    assert target.read_text() == "keep"
 
 
 # --- two at once ---------------------------------------------------------------------------------
