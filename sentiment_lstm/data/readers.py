@@ -85,11 +85,10 @@ def read_lines(path: Path, name: str) -> Iterator[str]:
     try:
         with open(path, "rb") as file:
             unpack = _DECOMPRESSORS.get(path.suffix.lower())
-            for number, line in enumerate(_unpacked_lines(file, unpack) if unpack else file, 1):
-                if number == 1:
-                    # The byte order mark that Windows programs write.
-                    line = line.removeprefix(b"\xef\xbb\xbf")
-                yield line.decode("utf-8", errors="surrogateescape")
+            lines = decoded_lines(_unpacked_lines(file, unpack) if unpack else file)
+            for line in lines:
+                number += 1
+                yield line
     except (EOFError, OSError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk or the network, not the archive
@@ -99,9 +98,30 @@ def read_lines(path: Path, name: str) -> Iterator[str]:
         ) from error
 
 
+def decoded_lines(lines: Iterable[bytes]) -> Iterator[str]:
+    r"""Decode the lines of a file or a stream.
+
+    Args:
+        lines: They end with `\n` and nothing else, as those of binary files do.
+
+    Yields:
+        Each line with its `\n`; bytes that are no UTF-8 become surrogates.
+    """
+    for number, line in enumerate(lines):
+        if number == 0:
+            # The byte order mark that Windows programs write.
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        yield line.decode("utf-8", errors="surrogateescape")
+
+
 def read_numbered_lines(path: Path, name: str) -> Iterator[tuple[str, str]]:
     r"""Read lines as [`read_lines`] does, each with its place and without its `\n`."""
-    for number, line in enumerate(read_lines(path, name), start=1):
+    yield from numbered_lines(read_lines(path, name), name)
+
+
+def numbered_lines(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
+    r"""Give each line its place, and take its `\n`."""
+    for number, line in enumerate(lines, start=1):
         yield f"{name}:{number}", line.removesuffix("\n")
 
 
@@ -259,7 +279,7 @@ def read_json_lines(path: Path, name: str) -> Iterator[Record]:
             continue
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter for a thousand brackets
             yield where, ReviewError(f"{where}: no valid JSON ({error}). {SKIP_HINT}")
             continue
         if isinstance(record, dict):

@@ -1,16 +1,20 @@
-"""Read texts to classify from a file, without the libraries that datasets need."""
+"""Read texts to classify from a file or stream, without the libraries that datasets need."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from .columns import joined, text_columns, without_label
 from .readers import (
     Record,
+    decoded_lines,
     format_of,
     name_fields,
+    numbered_lines,
     read_csv,
     read_json_lines,
     read_numbered_lines,
@@ -41,16 +45,53 @@ def read_texts(path: str | os.PathLike[str], *, text_column: str | None = None) 
     if file_format == ".parquet":
         raise ReviewError(f"{name}: texts are read from .txt, .csv and .jsonl.")
     if file_format == ".txt":
-        for where, line in read_numbered_lines(path, name):
-            yield valid_text(without_label(line), where)
+        yield from _without_skip_hint(_texts_of_lines(read_numbered_lines(path, name)))
         return
     records = _csv_records(path, name) if file_format == ".csv" else read_json_lines(path, name)
+    yield from _without_skip_hint(_texts_of_records(records, text_column))
+
+
+def read_stream(stream: BinaryIO, name: str = "standard input") -> Iterator[str]:
+    r"""Read texts to classify from a stream, one a line, as soon as each line is there.
+
+    The same bytes are the same texts as in a `.txt` file of [`read_texts`]: only `\n` ends a line;
+    a byte order mark and a fastText label in front are left out; an empty line is an empty text.
+
+    Args:
+        stream: Binary, such as `sys.stdin.buffer`.
+        name: What messages call it.
+
+    Yields:
+        The texts.
+
+    Raises:
+        ReviewError: For a line that is no UTF-8, with its number.
+    """
+    lines = numbered_lines(decoded_lines(iter(stream.readline, b"")), name)
+    yield from _without_skip_hint(_texts_of_lines(lines))
+
+
+def _texts_of_lines(lines: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for where, line in lines:
+        yield valid_text(without_label(line), where)
+
+
+def _texts_of_records(records: Iterable[Record], text_column: str | None) -> Iterator[str]:
     for where, record in records:
         if isinstance(record, ReviewError):
             raise record
         # Each record has columns of its own: JSON lines leave out what is empty.
         columns = text_columns(record, where, text=text_column)
         yield valid_text(joined(record, *columns, where), where)
+
+
+def _without_skip_hint(texts: Iterator[str]) -> Iterator[str]:
+    """Say nothing of skipping in errors: every text has its answer, so none is left out."""
+    try:
+        yield from texts
+    except ReviewError as error:
+        message = re.sub(r', or pass on_bad_line="skip" to [^.]*\.', ".", str(error))
+        raise type(error)(message) from error.__cause__
 
 
 def _csv_records(path: Path, name: str) -> Iterator[Record]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from review_files import TEXTS, Load, fasttext, load_with_own_cache, write, write_csv, write_jsonl
 
 from sentiment_lstm.data.dataset import ReviewError
-from sentiment_lstm.data.texts import read_texts
+from sentiment_lstm.data.texts import read_stream, read_texts
 
 load = load_with_own_cache
 
@@ -48,6 +50,10 @@ def test_texts_need_no_label_column(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.txt", b"fine\n\xff\n", r"a\.txt:2: not valid UTF-8"),
+        ("a.jsonl", b'{"text": "\\ud800"}\n', r"a\.jsonl:1: not valid UTF-8"),
+        ("a.jsonl", b'{"text": ' + b"[" * 100_000, r"a\.jsonl:1: no valid JSON"),
+        ("a.csv", b"text\nfine\ncaf\xe9\n", r"a\.csv:3: not valid UTF-8"),
+        ("a.csv", b'text\nfine\n"open\nfine\n', r"a\.csv:3: no valid csv .*stays open"),
         ("a.csv", b"text,stars\nfine,5\nshort\n", r"a\.csv:3: 1 fields instead of 2"),
         ("a.csv", b"body\nfine\n", r"a\.csv:2: no text column"),
         ("a.jsonl", b'{"text": "fine"}\n{"text": 5}\n', r"a\.jsonl:2: 5 in column 'text'"),
@@ -59,8 +65,58 @@ def test_texts_need_no_label_column(tmp_path: Path) -> None:
 def test_unreadable_texts_are_named(
     name: str, content: bytes, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(ReviewError, match=message):
+    with pytest.raises(ReviewError, match=message) as caught:
         list(read_texts(write(tmp_path / name, content)))
+    assert "skip" not in str(caught.value), "no text can be left out: each has its answer"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"one\ntwo",
+        b"\xef\xbb\xbfwith a mark\n\xef\xbb\xbfonly in front\n",
+        b"Windows\r\nlines\r\n\r\n",
+        b"old\rMac\rlines\n",
+        "next\x85line \u2028 para \x0b tab\x0c and \x1c\n".encode(),
+        b"__label__2 labelled\n __label__2 is a word\n",
+        b"\0\n",
+        b"fine\n\ncaf\xe9\nfine\n",
+        b"fine\n\xed\xa0\x80\n",
+        b"cut in a character: \xc3",
+        "".join(text + "\n" for text in TEXTS).encode(),
+    ],
+)
+def test_a_stream_is_read_as_a_file_of_the_same_bytes(content: bytes, tmp_path: Path) -> None:
+    def read(texts: Iterator[str]) -> list[str]:
+        seen = []
+        try:
+            for text in texts:
+                seen.append(text)
+        except ReviewError as error:
+            seen.append(str(error).removeprefix(f"{tmp_path / 'x.txt'}:").removeprefix("stdin:"))
+        return seen
+
+    assert read(read_stream(io.BytesIO(content), "stdin")) == read(
+        read_texts(write(tmp_path / "x.txt", content))
+    )
+
+
+def test_errors_of_a_stream_have_its_name_and_the_line() -> None:
+    texts = read_stream(io.BytesIO(b"fine\n\n\xff\n"))
+    assert [next(texts), next(texts)] == ["fine", ""]
+    with pytest.raises(ReviewError, match=r"^standard input:3: not valid UTF-8 at character 1"):
+        next(texts)
+
+
+def test_a_stream_gives_each_line_when_it_comes() -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb") as stream, open(writing, "wb", buffering=0) as source:
+        texts = read_stream(stream)
+        for text in ("first", "second"):
+            source.write(text.encode() + b"\n")
+            assert next(texts) == text
 
 
 LIGHT = """
