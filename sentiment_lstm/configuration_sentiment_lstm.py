@@ -12,6 +12,15 @@ logger = logging.getLogger(__name__)
 
 POOLINGS = ("last", "max", "mean", "attention")
 INITIALIZATIONS = ("orthogonal", "torch")
+# What no model of this kind comes near: a damaged config must not take all memory or all time.
+LARGEST = {
+    "vocab_size": 100_000_000,
+    "embedding_size": 100_000,
+    "hidden_size": 100_000,
+    "num_hidden_layers": 100,
+    "pad_to_length": 1_000_000,
+    "num_labels": 100_000,
+}
 _DROPOUTS = (
     "embedding_dropout",
     "hidden_dropout",
@@ -108,6 +117,13 @@ class SentimentLSTMConfig(PreTrainedConfig):
         """Complete the label names, warn about unknown fields and validate."""
         if (register := type(self).register_models) is not None:
             register()
+        if (labels := kwargs.get("num_labels")) is not None and not _is_int(
+            labels, 1, LARGEST["num_labels"]
+        ):
+            raise ValueError(
+                f"{type(self).__name__}: `num_labels` must be an integer from 1 to "
+                f"{LARGEST['num_labels']}; got {labels!r}"
+            )
         if self.id2label is None and self.label2id is not None:
             self.id2label = {int(index): name for name, index in self.label2id.items()}
         elif self.id2label is None and kwargs.get("num_labels", 2) == 2:
@@ -189,7 +205,9 @@ class SentimentLSTMConfig(PreTrainedConfig):
             ValueError: If a field is out of range; the message names it.
         """
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers"):
-            self._require(name, _is_int(getattr(self, name), 1), "an integer of 1 or more")
+            largest = LARGEST[name]
+            in_range = _is_int(getattr(self, name), 1, largest)
+            self._require(name, in_range, f"an integer from 1 to {largest}")
         for name in ("bidirectional", "single_logit", "locked_dropout"):
             self._require(name, isinstance(getattr(self, name), bool), "true or false")
         for name in _DROPOUTS:
@@ -201,8 +219,8 @@ class SentimentLSTMConfig(PreTrainedConfig):
             self._require(name, _is_number(value) and value > 0, "a finite number above 0")
         self._require(
             "pad_to_length",
-            self.pad_to_length is None or _is_int(self.pad_to_length, 1),
-            "an integer of 1 or more, or None to mask padding out",
+            self.pad_to_length is None or _is_int(self.pad_to_length, 1, LARGEST["pad_to_length"]),
+            f"an integer from 1 to {LARGEST['pad_to_length']}, or None to mask padding out",
         )
         self._require(
             "initialization",
@@ -271,8 +289,8 @@ _COMMON_KEYS = frozenset(
 )
 
 
-def _is_int(value: object, minimum: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+def _is_int(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _is_number(value: object) -> bool:

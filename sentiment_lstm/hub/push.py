@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from huggingface_hub import (
     CommitInfo,
     CommitOperationAdd,
@@ -54,7 +53,7 @@ from ..files import (
     dump_json,
 )
 from ..inference.predictor import ModelError, load_model
-from ..training.recipe import dump_recipe
+from ..training.recipe import dump_recipe, read_yaml
 from .ablations import read_ablation
 from .baselines import dump_baselines, find_baselines, read_baselines, redact_baselines
 from .model_card import CardError, make_card
@@ -318,12 +317,12 @@ def _contents(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
                 baselines = redact_baselines(baselines, results)
             contents[BASELINES_FILE] = dump_baselines(baselines).encode()
         if RECIPE_FILE in contents:
-            recipe = yaml.safe_load((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+            recipe = read_yaml(folder / RECIPE_FILE)
             contents[RECIPE_FILE] = dump_recipe(redact_recipe(recipe)).encode()
         if CARD_FILE not in contents:
             figures = [name for name in contents if re.fullmatch(_PICTURES, name)]
             contents[CARD_FILE] = card_of(folder, repo_id, figures).encode()
-    except (ValueError, AttributeError, TypeError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise HubError(f"{folder}: {_line(error)}") from error
     return contents
 

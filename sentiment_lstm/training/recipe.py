@@ -7,11 +7,14 @@ fields are those of `ReviewArguments`, `TokenizerArguments`, `SentimentLSTMConfi
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
+import datetime
 import difflib
 import functools
 import logging
+import math
 import os
 import types
 import typing
@@ -30,6 +33,10 @@ from ..evaluation.results import without_secrets
 from ..inference.predictor import computes_in_bf16
 
 logger = logging.getLogger(__name__)
+
+# A recipe is a page of fields. A few aliases that name each other stand for billions of values.
+MAX_YAML_BYTES = 256 * 1024
+MAX_YAML_ALIASES = 20
 
 # Fields of version 0.1 -> what they are called now.
 RENAMED_FIELDS = {
@@ -132,6 +139,14 @@ def _model_arguments() -> type:
 ModelArguments = _model_arguments()
 
 
+# What transformers divides by, or takes as given.
+_COUNTS = (
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+)
+
+
 @dataclass
 class RecipeTrainingArguments(TrainingArguments):
     """transformers' `TrainingArguments`, with defaults for training an LSTM to its best."""
@@ -201,6 +216,9 @@ class RecipeTrainingArguments(TrainingArguments):
             raise ValueError(f"`ema_decay` must be between 0 and 1; got {self.ema_decay}")
         if self.ema_decay is not None and not self.load_best_model_at_end:
             raise ValueError("`ema_decay` needs `load_best_model_at_end`: it is what is kept")
+        for name in _COUNTS:
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be 1 or more; got {getattr(self, name)}")
         epsilon, patience = self.adversarial_epsilon, self.early_stopping_patience
         if epsilon is not None and epsilon <= 0:
             raise ValueError(f"`adversarial_epsilon` must be above 0; got {epsilon}")
@@ -289,16 +307,51 @@ def read_recipe(
         FileNotFoundError: If there is no such file.
         RecipeError: If the file is no mapping, a field is unknown or a value does not fit it.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping, `field: value` on each line")
     fields = _read_fields(content, str(path))
     fields |= _read_fields(overrides, f"override of {path}")
     fields.setdefault("output_dir", f"runs/{Path(path).stem}")
     return _recipe(fields, str(path))
+
+
+def read_yaml(path: str | os.PathLike[str]) -> Any:
+    """Read a small YAML file by somebody else: no objects, and bounded in what it can cost.
+
+    Args:
+        path: The file, of up to `MAX_YAML_BYTES` bytes and `MAX_YAML_ALIASES` aliases (`*name`).
+
+    Returns:
+        Its content.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RecipeError: If it is no YAML, or more than that.
+    """
+    with open(path, "rb") as file:
+        text = file.read(MAX_YAML_BYTES + 1)
+    if len(text) > MAX_YAML_BYTES:
+        raise RecipeError(f"{path}: over {MAX_YAML_BYTES:,} bytes: no recipe is as long")
+    try:
+        return yaml.load(text.decode(), _Loader)
+    except RecursionError:
+        raise RecipeError(f"{path}: no valid YAML: nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2020-13-45 is a ValueError
+        raise RecipeError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """A loader that counts aliases before anything is made of them."""
+
+    aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            self.aliases += 1
+            if self.aliases > MAX_YAML_ALIASES:
+                raise yaml.YAMLError(f"over {MAX_YAML_ALIASES} aliases: write the values out")
+        return super().compose_node(parent, index)
 
 
 def dump_recipe(fields: Mapping[str, Any]) -> str:
@@ -348,8 +401,9 @@ def _recipe(fields: dict[str, Any], where: str) -> Recipe:
             for kind in _KINDS
         ]
         SentimentLSTMConfig(**dataclasses.asdict(parts[2]))  # wrong fields show now, not later
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"{where}: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
+        # Whatever transformers raises for a value: it checks few of them.
+        raise RecipeError(f"{where}: {' '.join(str(e).split()) or type(e).__name__}") from e
     return Recipe(MappingProxyType(fields), *parts)
 
 
@@ -390,7 +444,7 @@ def _choices() -> dict[str, Sequence[str]]:
     }
 
 
-def _read_fields(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _read_fields(content: Mapping[Any, Any], where: str) -> dict[str, Any]:
     """Values of the types that the fields have.
 
     Raises:
@@ -399,6 +453,9 @@ def _read_fields(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     hints = _type_hints()
     fields: dict[str, Any] = {}
     for name, value in content.items():
+        if not isinstance(name, str):
+            kind = type(name).__name__
+            raise RecipeError(f"{where}: no field `{name}`: a name is text, and this is of {kind}")
         if name in RENAMED_FIELDS:
             logger.warning("%s: `%s` is called `%s` now", where, name, RENAMED_FIELDS[name])
             name = RENAMED_FIELDS[name]
@@ -411,7 +468,7 @@ def _read_fields(content: Mapping[str, Any], where: str) -> dict[str, Any]:
         try:
             fields[name] = _read_value(name, value, hints[name])
         except ValueError as error:
-            raise RecipeError(f"{where}: `{name}` {error}; got {value!r}") from None
+            raise RecipeError(f"{where}: `{name}` {error}; got {value!r:.200}") from None
     return fields
 
 
@@ -421,6 +478,7 @@ def _read_value(name: str, value: Any, hint: Any) -> Any:
     Raises:
         ValueError: If it is none; the message says what it must be.
     """
+    _check_plain(value)
     kinds = _kinds_of(hint)
     if value is None or value == "null":
         return _read_null(hint)
@@ -438,6 +496,28 @@ def _read_value(name: str, value: Any, hint: Any) -> Any:
     if any(typing.get_origin(kind) is list for kind in kinds):
         return [str(value)]
     return next((_READERS[kind] for kind in kinds if kind in _READERS), str)(value)
+
+
+# Levels of lists and mappings in a field: transformers has none with more than three.
+_DEEPEST = 8
+
+
+def _check_plain(value: Any, depth: int = 0) -> None:
+    """Raise `ValueError` for what YAML makes of a text, but JSON has no word for."""
+    if depth > _DEEPEST:
+        raise ValueError("is nested too deeply")
+    if isinstance(value, (datetime.date, datetime.time, set, frozenset, bytes)):
+        raise ValueError(
+            f"is a {type(value).__name__}: put quotes around it if text is meant, and write "
+            "several values as a list, [a, b]"
+        )
+    inside: list[Any] = []
+    if isinstance(value, Mapping):
+        inside = [*value.keys(), *value.values()]
+    elif isinstance(value, (list, tuple)):
+        inside = list(value)
+    for item in inside:
+        _check_plain(item, depth + 1)
 
 
 def _read_several(value: Any, kinds: Sequence[Any]) -> Any:
@@ -479,16 +559,18 @@ def _read_int(value: Any) -> int:
 def _read_number(value: Any) -> int | float:
     if isinstance(value, bool):
         raise ValueError("must be a number")
-    if isinstance(value, (int, float)):
-        return value
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        pass
-    try:
-        return float(value)  # YAML takes 1e-3 for text
-    except (TypeError, ValueError):
-        raise ValueError("must be a number") from None
+    number = value if isinstance(value, (int, float)) else _number_of(value)
+    if not -math.inf < number < math.inf:
+        raise ValueError("must be a finite number")
+    return number
+
+
+def _number_of(text: Any) -> int | float:
+    for kind in (int, float):  # YAML takes 1e-3 for text
+        with contextlib.suppress(TypeError, ValueError):
+            number: int | float = kind(text)
+            return number
+    raise ValueError("must be a number")
 
 
 _READERS: dict[Any, Any] = {bool: _read_bool, int: _read_int, float: _read_number}

@@ -1,8 +1,11 @@
 """Recipes: values, read from YAML and overrides, checked in one place."""
 
 import copy
+import math
 import pickle
+import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -151,13 +154,81 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
         ({"min_frequency": {"a": 1}}, r"recipe\.yaml: `min_frequency` takes one value, not a map"),
         ({"run_name": True}, r"recipe\.yaml: `run_name` needs a value"),
         ({"test": ["sample", "sample"]}, r"recipe\.yaml: `test` names sample more than once"),
+        ({"run_name": date(2020, 1, 2)}, r"recipe\.yaml: `run_name` is a date: put quotes"),
+        ({"train": {"a", "b"}}, r"recipe\.yaml: `train` is a set: put quotes .* as a list"),
+        (
+            {"lr_scheduler_kwargs": {"a": [{"b": date(2020, 1, 2)}]}},
+            r"recipe\.yaml: `lr_scheduler_kwargs` is a date",
+        ),
+        ({date(2020, 1, 2): 3}, r"recipe\.yaml: no field `2020-01-02`: a name is text"),
+        ({7: 3}, r"recipe\.yaml: no field `7`: a name is text, and this is of int"),
+        ({"learning_rate": math.nan}, r"recipe\.yaml: `learning_rate` must be a finite number"),
+        ({"learning_rate": "1e999"}, r"recipe\.yaml: `learning_rate` must be a finite number"),
+        ({"learning_rate": 10**400}, r"recipe\.yaml: "),
+        ({"num_hidden_layers": 10**9}, r"recipe\.yaml: .*`num_hidden_layers` must be"),
+        ({"hidden_size": 10**30}, r"recipe\.yaml: .*`hidden_size` must be"),
+        (
+            {"per_device_train_batch_size": 0},
+            r"recipe\.yaml: `per_device_train_batch_size` must be 1 or more; got 0",
+        ),
+        (
+            {"per_device_eval_batch_size": -1},
+            r"recipe\.yaml: `per_device_eval_batch_size` must be 1 or more; got -1",
+        ),
+        (
+            {"gradient_accumulation_steps": 0},
+            r"recipe\.yaml: `gradient_accumulation_steps` must be 1 or more; got 0",
+        ),
     ],
 )
 def test_a_wrong_field_is_named_with_its_file(
-    fields: dict[str, Any], message: str, write_recipe: WriteRecipe
+    fields: dict[Any, Any], message: str, write_recipe: WriteRecipe
 ) -> None:
+    path = write_recipe()
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | fields))
     with pytest.raises(RecipeError, match=message):
-        read_recipe(write_recipe(**fields))
+        read_recipe(path)
+
+
+LAUGHS = "a0: &a0 [ha, ha]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LAUGHS, "over 20 aliases: write the values out"),
+        (LAUGHS.replace("[*", "{<<: [*").replace("0]", "0]}"), "no valid YAML"),
+        ("train: " + "[" * 5000, "nested too deeply"),
+        ("train: &a [*a]", "`train` is nested too deeply"),
+        ("a" * 300_000, "over 262,144 bytes"),
+        ("run_name: 2020-13-45", "no valid YAML: month must be in"),
+        ("train: \x00", "no valid YAML"),
+        ("? [a, b]\n: 3", "no field|no valid YAML"),
+    ],
+)
+def test_what_a_recipe_can_cost_is_bounded(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    start = time.perf_counter()
+    with pytest.raises(RecipeError, match=rf"recipe\.yaml: .*{message}"):
+        read_recipe(path)
+    assert time.perf_counter() - start < 5
+
+
+def test_bytes_that_are_no_text_are_no_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(b"train: \xff\xfe")
+    with pytest.raises(RecipeError, match=r"recipe\.yaml: no valid YAML: .*utf-8"):
+        read_recipe(path)
+
+
+def test_a_few_aliases_are_welcome(write_recipe: WriteRecipe, review_file: Path) -> None:
+    path = write_recipe()
+    path.write_text(path.read_text() + f"test: &reviews ['{review_file}']\nunlabelled: *reviews\n")
+    recipe = read_recipe(path)
+    assert recipe.reviews.test == recipe.reviews.unlabelled == [str(review_file)]
 
 
 def test_a_wrong_override_is_named(write_recipe: WriteRecipe) -> None:
