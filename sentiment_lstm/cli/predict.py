@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import shlex
 import sys
 from collections.abc import Iterable
-from itertools import tee
 from typing import Any
 
 from ..files import default_model
@@ -22,8 +22,9 @@ def add(commands: Any) -> None:
         _run,
         "classify texts",
         """
-        Without TEXT and --input, reviews are read from standard input, one a line. The output
-        has one line a review, in order, with the label and the score of transformers' pipeline.
+        Without TEXT and --input, reviews are read from standard input, one a line, as from a .txt
+        file. The output has one line a review, in order, with the label and the score of
+        transformers' pipeline.
         Without --model the default model predicts, the released checkpoint; a first TEXT that is
         a model folder is taken for the model.
 
@@ -106,7 +107,7 @@ def _run(options: argparse.Namespace) -> None:
         )
     from ..inference.predictor import SentimentPredictor
 
-    texts, kept = tee(_texts(given, options))
+    texts, kept = itertools.tee(_texts(given, options))
     predictor = SentimentPredictor.from_pretrained(
         model,
         low_precision=bool(options.input) and not options.exact,
@@ -142,12 +143,26 @@ def _split_model(options: argparse.Namespace) -> tuple[str, list[str]]:
 
 def _texts(given: list[str], options: argparse.Namespace) -> Iterable[str]:
     """The texts to classify, from the one place that the options name."""
-    from ..data.texts import read_texts
+    from ..data.texts import read_stream, read_texts
 
     if given:
-        return given
+        return map(_decoded, given, itertools.count(1))
     if options.input:
         return read_texts(options.input, text_column=options.text_column)
+    if sys.stdin is None:
+        raise ValueError("standard input is closed: give texts or --input")
     if sys.stdin.isatty():
         sys.stderr.write("reading reviews from the terminal, one a line; end with Ctrl-D\n")
-    return (line.rstrip("\n") for line in sys.stdin)
+    return read_stream(sys.stdin.buffer)
+
+
+def _decoded(text: str, number: int) -> str:
+    """An argument, if its bytes were UTF-8: others stand in it as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"TEXT {number}: not valid UTF-8 at character {error.start + 1}: convert it first, for "
+            "example with iconv"
+        ) from None
+    return text

@@ -159,6 +159,7 @@ class SentimentPredictor:
 
         Raises:
             TypeError: If one of them is no string (`None`, a number), or `texts` is one itself.
+            ValueError: If one of them has a lone surrogate, which is no character.
         """
         return list(self.stream(texts))
 
@@ -412,7 +413,20 @@ def _only_strings(texts: Iterable[Any]) -> Iterator[str]:
                 f"texts[{number}] is {type(text).__name__}, not str: leave it out, or put a text "
                 "in its place (an empty one is allowed)"
             )
+        if not text.isascii():
+            _refuse_surrogates(text, number)
         yield text
+
+
+def _refuse_surrogates(text: str, number: int) -> None:
+    """Raise for half of a character, which tokenizers cannot take: bytes were decoded wrongly."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"texts[{number}] has a lone surrogate at character {error.start + 1}: decode its "
+            'bytes as UTF-8, or replace it with text.encode(errors="replace").decode()'
+        ) from None
 
 
 def _padded(

@@ -111,7 +111,7 @@ def test_no_command_asks_whether_to_run_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Else a review that says "y" is the answer."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"y\n" * 9)))
     places = {"folder": model_folder, "reviews": review_file, "output": tmp_path / "output"}
     assert main([word.format(**places) for word in arguments]) == 1
     assert not mark.exists()
@@ -130,7 +130,7 @@ def test_code_runs_where_it_is_trusted(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"y\n")))
     places = {"folder": model_folder, "reviews": review_file, "output": tmp_path / "output"}
     assert main([*(word.format(**places) for word in arguments), "--trust_remote_code"]) == 0
     assert mark.exists()

@@ -110,11 +110,29 @@ def test_an_interrupt_that_a_library_turns_into_an_error_is_still_one(
     assert capsys.readouterr().err.startswith("sentiment-lstm: interrupted; the same command")
 
 
+SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+
+def usual_signals() -> None:
+    """What a terminal's processes have; the tests themselves may run where it is otherwise."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 # The first thing that the command line imports, then extensions, then what is imported last.
 @pytest.mark.parametrize(
-    "module", ["argparse", "torch._C", "transformers.utils", "sentiment_lstm.inference.predictor"]
+    ("module", "number"),
+    [
+        ("argparse", signal.SIGINT),
+        ("torch._C", signal.SIGINT),
+        ("transformers.utils", signal.SIGTERM),
+        ("sentiment_lstm.inference.predictor", signal.SIGINT),
+        ("sentiment_lstm.inference.predictor", signal.SIGTERM),
+    ],
 )
-def test_ctrl_c_while_it_starts_ends_with_one_line(module: str, model_folder: Path) -> None:
+def test_a_signal_while_it_starts_ends_with_one_line(
+    module: str, number: signal.Signals, model_folder: Path
+) -> None:
     # With `-X importtime` it says what it has imported, as it goes.
     command = [sys.executable, "-X", "importtime", "-m", "sentiment_lstm", "predict", "--model"]
     with subprocess.Popen(
@@ -122,22 +140,21 @@ def test_ctrl_c_while_it_starts_ends_with_one_line(module: str, model_folder: Pa
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # The tests themselves may run where it is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=usual_signals,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         for line in process.stderr:
             if line.split("|")[-1].strip() == module:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 break
         rest = process.stderr.read()
         assert process.stdout.read() == ""
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=60) == 128 + number
     ignored = ("import time:", "Loading weights")
     lines = [line for line in rest.splitlines() if not line.strip("\r").startswith(ignored)]
     assert lines == [
-        "sentiment-lstm: interrupted"
+        f"sentiment-lstm: {SIGNALS[number]}"
         + ("; with --input and --output the same command resumes" if module != "argparse" else "")
     ]
 
@@ -159,16 +176,74 @@ def test_ctrl_c_when_the_work_is_done_shows_no_traceback(model_folder: Path) -> 
         assert process.wait(timeout=60) in (130, -signal.SIGINT, 0)
 
 
-def test_ctrl_c_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_is_ignored_stays_so(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As in a job that a shell runs in the background."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         monkeypatch.setattr(sys, "argv", ["sentiment-lstm", "--version"])
         with pytest.raises(SystemExit):
             main()
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(number) is signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_it_works_ends_with_one_line(
+    number: signal.Signals, model_folder: Path
+) -> None:
+    command = [sys.executable, "-m", "sentiment_lstm", "predict", "--chunk_size", "1", "--model"]
+    with subprocess.Popen(
+        [*command, str(model_folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=usual_signals,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write("fine\n")
+        process.stdin.flush()
+        assert "label" in process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 128 + number
+        lines = process.stderr.read().splitlines()
+    assert [line for line in lines if not line.strip("\r").startswith("Loading weights")] == [
+        f"sentiment-lstm: {SIGNALS[number]}; with --input and --output the same command resumes"
+    ]
+
+
+def test_the_workers_of_a_command_end_without_a_word() -> None:
+    """A pool ends its workers with SIGTERM, and they have the handler of their parent."""
+    code = """
+import multiprocessing, signal, sys, time
+from sentiment_lstm.cli.main import _Interrupt
+interrupt = _Interrupt()
+interrupt.install()
+ready = multiprocessing.get_context("fork").Event()
+def work():
+    ready.set()
+    time.sleep(60)
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+ready.wait()
+child.terminate()
+child.join()
+print(child.exitcode)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=usual_signals,
+    )
+    assert (done.stdout, done.stderr) == (f"{-signal.SIGTERM}\n", "")
 
 
 def test_a_reader_that_goes_away_is_no_error(model_folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_standard_input_and_every_format_give_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arguments = ["predict", "--model", str(model_folder), "--include_text"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO(text_file.read_text(encoding="utf-8")))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text_file.read_bytes())))
     assert main(arguments) == 0
     expected = lines_of(capsys.readouterr().out)
     assert [row["text"] for row in expected] == TEXTS
@@ -77,6 +78,55 @@ def test_standard_input_and_every_format_give_the_same(
         (row["label"], row["text"]) for row in expected
     ]
     assert [float(row["score"]) for row in rows] == [row["score"] for row in expected]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeff__label__2 fine\n".encode(),
+        b"one\r\ntwo\rthree\n\n\x85\x0c".replace(b"\x85", "\x85\u2028".encode()),
+        b"no end",
+        b"",
+        b"fine\n\xff\xfe\n",
+        b"fine\n\xed\xa0\x80\n",
+    ],
+)
+def test_a_stream_and_a_file_of_the_same_bytes_are_the_same_reviews(
+    content: bytes,
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_bytes(content)
+    arguments = ["predict", "--model", str(model_folder), "--include_text"]
+    code = main([*arguments, "--input", str(path), "--exact"])
+    expected = capsys.readouterr()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert main(arguments) == code
+    found = capsys.readouterr()
+    assert found.out == expected.out
+    ours, theirs = (re.findall("error: .*", captured.err) for captured in (found, expected))
+    assert [line.replace("standard input", str(path)) for line in ours] == theirs
+    assert len(ours) == code
+
+
+def test_bytes_in_arguments_that_are_no_text_are_one_line(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--model", str(model_folder), "fine", "ab\udcff"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "error: TEXT 2: not valid UTF-8 at character 3" in captured.err
+
+
+def test_a_closed_standard_input_is_one_line(
+    model_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["predict", "--model", str(model_folder)]) == 1
+    assert "error: standard input is closed" in capsys.readouterr().err
 
 
 def test_a_failure_leaves_the_output_file_as_it_was(model_folder: Path, tmp_path: Path) -> None:

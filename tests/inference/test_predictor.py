@@ -225,6 +225,14 @@ def test_what_is_no_text_is_named(
             predictor.predict(texts)  # type: ignore[arg-type]
 
 
+def test_half_a_character_is_named(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    predictor = SentimentPredictor(model, tokenizer)
+    with pytest.raises(ValueError, match=r"texts\[1\] has a lone surrogate at character 3"):
+        predictor.predict(["fine \N{PILE OF POO}", "ab\ud800"])
+
+
 def test_ids_give_what_their_texts_give(
     model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
 ) -> None:
