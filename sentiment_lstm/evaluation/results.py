@@ -238,7 +238,7 @@ def figures_missing(found: Any) -> list[str]:
 def _read(path: str | os.PathLike[str], kind: type[_R]) -> _R:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ResultsError(f"{path}: no valid JSON ({error})") from error
     if not isinstance(content, dict):
         raise ResultsError(f"{path}: results are an object, not {type(content).__name__}")

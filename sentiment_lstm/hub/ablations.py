@@ -40,7 +40,14 @@ def read_ablation(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         rows: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         ablation_table(rows)
-    except (ValueError, AttributeError, KeyError, TypeError, StopIteration) as error:
+    except (
+        AttributeError,
+        KeyError,
+        RecursionError,
+        StopIteration,
+        TypeError,
+        ValueError,
+    ) as error:
         raise AblationError(f"{path}: no table of ablations ({error!r})") from error
     return rows
 

@@ -86,7 +86,7 @@ def read_baselines(path: str | os.PathLike[str]) -> list[Baseline]:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BaselinesError(f"{path}: no valid json ({error})") from error
     if not isinstance(content, list):
         raise BaselinesError(

@@ -17,7 +17,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -143,7 +142,10 @@ class SentimentPredictor:
             chunk_size=chunk_size,
             batch_tokens=batch_tokens,
         )
-        (answer,) = predictor.predict([_TRIAL])
+        try:
+            (answer,) = predictor.predict([_TRIAL])
+        except Exception as error:  # as of a tokenizer that lacks its unknown word
+            raise ModelError(f"{model}: loads, but does not answer: {_line(error)}") from error
         if not np.isfinite(answer.probabilities).all():
             raise ModelError(f"{model}: the model answers {answer.score}: its weights are damaged")
         return predictor
@@ -335,14 +337,14 @@ def _load(
             model, dtype=dtype, output_loading_info=True, **where
         )
         tokenizer = AutoTokenizer.from_pretrained(model, **where)
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except Exception as error:  # tokenizers raise nothing else, and transformers whatever comes up
         if not trust_remote_code and "trust_remote_code" in str(error):
             raise ModelError(
                 f"{model}: needs Python code that lies beside the weights, and nothing of it was "
                 "run: read it, and if you trust it say trust_remote_code "
                 "(`--trust_remote_code` on the command line)"
             ) from error
-        raise ModelError(f"{model}: does not load: {' '.join(str(error).split())}") from error
+        raise ModelError(f"{model}: does not load: {_line(error)}") from error
     # transformers fills such gaps with random numbers and only warns.
     for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         if found := report.get(kind):
@@ -354,12 +356,19 @@ def _load(
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         raise ModelError(f"{model}: its tokenizer must have a `tokenizer.json` and a pad token")
     words = getattr(loaded.config, "vocab_size", None)
-    if words is not None and len(tokenizer) > words:
+    ids = tokenizer.get_vocab().values()
+    if words is not None and (len(tokenizer) > words or max(ids, default=0) >= words):
         raise ModelError(
-            f"{model}: the tokenizer has {len(tokenizer)} words and the model only {words}: they "
-            "are of different runs"
+            f"{model}: the tokenizer has {len(tokenizer)} words, with ids up to "
+            f"{max(ids, default=0)}, and the model only {words}: they are of different runs"
         )
     return loaded.to(_device()), tokenizer
+
+
+def _line(error: Exception) -> str:
+    """What an error says, as one line of a length that can be read."""
+    said = " ".join(str(error).split())
+    return f"{said[:500]} ..." if len(said) > 500 else said or type(error).__name__
 
 
 def _refuse_damaged_weights(model: str | os.PathLike[str], loaded: PreTrainedModel) -> None:

@@ -393,6 +393,11 @@ def remove(name: str) -> Callable[[Path], Any]:
     return lambda folder: (folder / name).unlink()
 
 
+def deepen(name: str) -> Callable[[Path], Any]:
+    """Make a file nothing but brackets, deeper than Python calls itself."""
+    return lambda folder: (folder / name).write_text("[" * 100_000)
+
+
 def truncate(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:100])
@@ -427,6 +432,11 @@ def spoil_weights(folder: Path) -> None:
             "baselines.json: baselines are a list",
         ),
         (lambda folder: (folder / "ablation.json").write_text("{}"), "no table of ablations"),
+        (deepen("config.json"), "config.json: not a config"),
+        (deepen("results.json"), "results.json: no valid JSON"),
+        (deepen("recipe.yaml"), "recipe.yaml: no valid YAML: nested too deeply"),
+        (deepen("baselines.json"), "baselines.json: no valid json"),
+        (deepen("ablation.json"), "ablation.json: no table of ablations"),
         (truncate, "does not load: "),
         (drop_weight, "weights and config do not fit each other: missing keys"),
         (spoil_weights, "has NaN or infinite numbers"),

@@ -1,5 +1,6 @@
 """One object that answers, whatever it is asked with."""
 
+import json
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -317,6 +318,51 @@ def test_a_model_that_does_not_load_is_named(model_folder: Path) -> None:
         load_model(model_folder)
     with pytest.raises(ModelError, match="nobody/nothing: does not load"):
         load_model("nobody/nothing")
+
+
+def change_tokenizer(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def move_word(tokenizer: dict[str, Any]) -> None:
+    """To an id of its own beyond the others, so that the number of words is the same."""
+    vocab = tokenizer["model"]["vocab"]
+    vocab["lamp"] = 10**6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (move_word, "with ids up to 1000000, and the model only"),
+        (lambda tokenizer: tokenizer["model"]["vocab"].clear(), "does not load|does not answer"),
+        (lambda tokenizer: tokenizer["model"].update(unk_token="nothing"), "does not"),
+        (lambda tokenizer: tokenizer["model"].update(type="Marbles"), "does not load"),
+        (lambda tokenizer: tokenizer.pop("model"), "does not load"),
+        (lambda tokenizer: tokenizer.update(normalizer=7), "does not load"),
+        (lambda tokenizer: tokenizer.update(added_tokens=None), "does not load"),
+    ],
+)
+def test_a_damaged_tokenizer_is_named(
+    change: Callable[[dict[str, Any]], Any], message: str, model_folder: Path
+) -> None:
+    change_tokenizer(model_folder, change)
+    with pytest.raises(ModelError, match=rf"{model_folder}: .*({message})"):
+        load_model(model_folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
+)
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"[" * 100_000, b"\xff\xfe\x00", b"{"])
+def test_a_file_of_something_else_is_a_model_error(
+    name: str, content: bytes, model_folder: Path
+) -> None:
+    (model_folder / name).write_bytes(content)
+    with pytest.raises(ModelError, match=f"^{model_folder}: [^\n]*$"):
+        load_model(model_folder)
 
 
 def test_a_backbone_is_no_classifier(
