@@ -1,7 +1,7 @@
 """The command line: `sentiment-lstm train | pretrain | tune | evaluate | predict | export | push`.
 
 Exit codes: 0 done, 1 bad input (one line on standard error says what), 2 wrong usage, 130
-interrupted, 141 the reader of the output went away.
+interrupted (Ctrl-C), 141 the reader of the output went away, 143 told to end (SIGTERM).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-# All else is imported when Ctrl-C is looked after: an interrupted import would show a traceback.
+# All else is imported when signals are looked after: an interrupted import would show a traceback.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Args:
         arguments: What follows the name of the program. Defaults to `sys.argv[1:]`; the process
-            is then taken to be there for nothing else, so that Ctrl-C may end it.
+            is then taken to be there for nothing else, so that Ctrl-C and SIGTERM may end it.
 
     Returns:
         The exit code.
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Interrupt:
-    """What Ctrl-C does: a `KeyboardInterrupt`, but in the middle of an import the end.
+    """What Ctrl-C and SIGTERM do: a `KeyboardInterrupt`, but in the middle of an import the end.
 
     An extension that is interrupted while it is imported raises another exception, or none and is
     of no use from then on. Nothing needs to be put in order then: files take their names when
@@ -47,35 +47,48 @@ class _Interrupt:
     """
 
     def __init__(self) -> None:
-        self.installed = False
-        self.seen = False
+        self.process = os.getpid()
+        self.installed: list[int] = []
+        self.seen: int | None = None
         self.advice = ""
 
     def install(self) -> None:
-        """Look after Ctrl-C, unless somebody else does, or it is ignored (a background job)."""
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self)
-            self.installed = True
+        """Look after signals, unless somebody else does, or they are ignored (a background job)."""
+        usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+        for number, handler in usual.items():
+            if signal.getsignal(number) == handler:
+                signal.signal(number, self)
+                self.installed.append(number)
 
     def uninstall(self) -> None:
-        """From now on Ctrl-C ends the process: there is nothing left to say."""
-        if self.installed:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        """From now on they end the process: there is nothing left to say."""
+        for number in self.installed:
+            signal.signal(number, signal.SIG_DFL)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.seen = True
         self.uninstall()  # a second one ends the process, whatever it is at
+        if number == signal.SIGTERM and os.getpid() != self.process:
+            # A child, which does not speak for the command: a pool ends its workers so.
+            os.kill(os.getpid(), number)
+            return
+        self.seen = number
         while frame is not None:
             if frame.f_code.co_filename.startswith("<frozen importlib"):
                 os.write(2, self.line.encode())
-                os._exit(130)
+                os._exit(self.code)
             frame = frame.f_back
         raise KeyboardInterrupt
 
     @property
+    def code(self) -> int:
+        """The exit code, as shells have it."""
+        return 128 + (self.seen or signal.SIGINT)
+
+    @property
     def line(self) -> str:
         """What is said of it."""
-        return f"sentiment-lstm: interrupted{self.advice}\n"
+        what = "terminated" if self.seen == signal.SIGTERM else "interrupted"
+        return f"sentiment-lstm: {what}{self.advice}\n"
 
 
 def _run(arguments: Sequence[str] | None, interrupt: _Interrupt) -> int:
@@ -91,7 +104,7 @@ def _run(arguments: Sequence[str] | None, interrupt: _Interrupt) -> int:
         interrupt.uninstall()  # in here, where one that has just come is still caught
     except KeyboardInterrupt:
         sys.stderr.write(interrupt.line)
-        return 130
+        return interrupt.code
     except BrokenPipeError:
         # Keep Python from complaining once more when it closes standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -99,7 +112,7 @@ def _run(arguments: Sequence[str] | None, interrupt: _Interrupt) -> int:
     except Exception as error:
         if interrupt.seen:  # which a library has made into another exception
             sys.stderr.write(interrupt.line)
-            return 130
+            return interrupt.code
         if traceback or not isinstance(error, (ImportError, OSError, ValueError)):
             raise
         sys.stderr.write(f"sentiment-lstm: error: {' '.join(str(error).split())}\n")

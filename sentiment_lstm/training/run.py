@@ -103,6 +103,8 @@ def _train(recipe: Recipe, model_class: ModelClass, folder: Path) -> None:
             files={name: file_digest(path) for name, path in _files_of(recipe).items()},
         )
         if _is_finished(folder, run):
+            if arguments.process_index == 0:
+                _clean_up(folder)
             logger.warning("%s is finished: nothing to do", folder)
             return
         tokenizer = _claim(folder, recipe, run, reviews)
@@ -367,6 +369,11 @@ def _finish(folder: Path, model: PreTrainedModel, results: Results) -> None:
         model.save_pretrained(folder)
     draw_all(results.redact(), folder)  # pictures leave the machine as they are
     results.write(folder / RESULTS_FILE)
+    _clean_up(folder)
+
+
+def _clean_up(folder: Path) -> None:
+    """Remove what only a run in progress needs; one that was killed while it did so leaves some."""
     (folder / RUN_FILE).unlink(missing_ok=True)
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)

@@ -331,6 +331,24 @@ def test_a_run_stopped_while_it_claims_its_folder_can_be_resumed(
     assert made[0] == made[1]
 
 
+def test_what_a_killed_clean_up_has_left_is_removed_by_the_next_run(
+    write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe(num_train_epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_clean_up", _stop)
+        with pytest.raises(StoppedError):
+            train(read_recipe(path))
+    folder = path.parent / "run"
+    results = (folder / "results.json").read_bytes()
+    assert list(folder.glob("checkpoint-*"))
+    (folder / "run.json").write_bytes(results)
+    assert train(read_recipe(path)) == folder
+    assert not list(folder.glob("checkpoint-*"))
+    assert not (folder / "run.json").exists()
+    assert (folder / "results.json").read_bytes() == results
+
+
 def test_a_folder_has_one_run_at_a_time(
     write_recipe: WriteRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
