@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .readers import (
+    MAX_LINE_BYTES,
     SKIP_HINT,
     Placed,
     Record,
@@ -62,19 +63,21 @@ Item = Review | ReviewError
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns and label codes that the caller named; `None` is to be found out.
+    """What the caller said of a file, its columns and label codes; `None` is to be found out.
 
     Attributes:
         text: Column of the text.
         label: Column of the label.
         title: Column of the title; `""` leaves the title out.
         coding: What labels mean, as [`label_coding`] gives it.
+        max_line_bytes: See `readers.decoded_lines`. It is no part of what the reviews depend on.
     """
 
     text: str | None = None
     label: str | None = None
     title: str | None = None
     coding: tuple[tuple[str, int], ...] | None = None
+    max_line_bytes: int = field(default=MAX_LINE_BYTES, repr=False, compare=False)
 
     @property
     def only_coding(self) -> bool:
@@ -348,7 +351,7 @@ def _read_fasttext(path: Path, name: str, columns: Columns) -> Iterator[Item]:
     expected = f"A line is {' or '.join(known)}."
     unknown = ReviewError if columns.coding is not None else UnknownLabelError
     hint = SKIP_HINT if columns.coding is not None else _SAY_LABELS
-    for where, line in read_numbered_lines(path, name):
+    for where, line in read_numbered_lines(path, name, columns.max_line_bytes):
         mark, _, text = line.partition(" ")
         label = coding.get(mark)
         if label is not None and not text.startswith(_LABEL_MARK):
@@ -363,7 +366,7 @@ def _read_fasttext(path: Path, name: str, columns: Columns) -> Iterator[Item]:
 
 def _read_csv(path: Path, name: str, columns: Columns) -> Iterator[Item]:
     """The reviews of a csv file with a header, or of three columns as of Zhang et al. (2015)."""
-    rows = read_csv(path, name)
+    rows = read_csv(path, name, columns.max_line_bytes)
     where, header = next(rows, (name, []))
     if isinstance(header, ReviewError) or not header:
         return  # an empty file; a bad first row has been raised
@@ -393,7 +396,7 @@ _ZHANG_MEANING = f"In a csv file without a header, 1 is negative and 2 is positi
 
 
 def _read_json_lines(path: Path, name: str, columns: Columns) -> Iterator[Item]:
-    return reviews_of_records(read_json_lines(path, name), columns)
+    return reviews_of_records(read_json_lines(path, name, columns.max_line_bytes), columns)
 
 
 def _read_parquet(path: Path, name: str, columns: Columns) -> Iterator[Item]:

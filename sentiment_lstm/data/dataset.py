@@ -29,7 +29,7 @@ from .columns import (
     read_reviews,
     reviews_of_records,
 )
-from .readers import Record, format_of, read_csv
+from .readers import MAX_LINE_BYTES, Record, format_of, read_csv
 from .sources import (
     ACCEPTED,
     SAMPLE,
@@ -65,6 +65,7 @@ def load_reviews(
     on_bad_line: OnBadLine = "raise",
     cache_dir: str | os.PathLike[str] | None = None,
     revision: str | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
 ) -> datasets.Dataset:
     r"""Read reviews into a memory-mapped dataset with the columns `text` and `label`.
 
@@ -117,6 +118,9 @@ def load_reviews(
             swallowed are read one by one.
         cache_dir: Where the Arrow files are kept. Defaults to the cache of `datasets`.
         revision: Branch, tag or commit of a Hub dataset. Defaults to its main branch.
+        max_line_bytes: How many bytes of memory a line of a text file may take, and a row of a csv
+            file. A longer line ends the file, as damage of an archive does; a longer csv row is
+            one with a quote that is never closed. Defaults to 32 MiB.
 
     Returns:
         A memory-mapped dataset with exactly the columns `text` (`string`) and `label`
@@ -137,7 +141,8 @@ def load_reviews(
             f"as split={str(split)!r}. Give it once."
         )
     wanted = _with_split(parsed, split)
-    columns = Columns(text_column, label_column, title_column, label_coding(labels))
+    coding = label_coding(labels)
+    columns = Columns(text_column, label_column, title_column, coding, max_line_bytes)
     options = _Options(columns, _skips(on_bad_line), _cache(cache_dir), revision)
     return _load([wanted], options)[wanted]
 
@@ -147,6 +152,7 @@ def load_many(
     *,
     on_bad_line: OnBadLine = "raise",
     cache_dir: str | os.PathLike[str] | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
 ) -> dict[str, datasets.Dataset]:
     """Read several sources, each file only once, however many slices of it are wanted.
 
@@ -154,6 +160,7 @@ def load_many(
         sources: `SOURCE` or `SOURCE:SPLIT` each; see [`load_reviews`].
         on_bad_line: See there.
         cache_dir: See there.
+        max_line_bytes: See there.
 
     Returns:
         Source -> its reviews, in the order of the sources. The fingerprint of a dataset is that of
@@ -163,7 +170,8 @@ def load_many(
         ReviewError: As [`load_reviews`], and like it the errors of missing files and of the Hub.
     """
     wanted = {spec: _with_split(parse_source(spec)) for spec in sources}
-    options = _Options(Columns(), _skips(on_bad_line), _cache(cache_dir))
+    columns = Columns(max_line_bytes=max_line_bytes)
+    options = _Options(columns, _skips(on_bad_line), _cache(cache_dir))
     loaded = _load(wanted.values(), options)
     return {spec: loaded[source] for spec, source in wanted.items()}
 
@@ -173,6 +181,7 @@ def load_texts(
     *,
     text_column: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
 ) -> datasets.Dataset:
     """Read texts without labels into a memory-mapped dataset with the one column `text`.
 
@@ -180,6 +189,7 @@ def load_texts(
         path: See `texts.read_texts`. Like [`load_reviews`], read once for each content.
         text_column: See there.
         cache_dir: Where the Arrow file is kept. Defaults to the cache of `datasets`.
+        max_line_bytes: See there.
 
     Returns:
         The texts, in the order of the file.
@@ -191,7 +201,7 @@ def load_texts(
     """
     file = Path(path).expanduser()
     key = cache_key("texts", reader_key(format_of(file)), file_digest(file), text_column)
-    read = partial(read_texts, path, text_column=text_column)
+    read = partial(read_texts, path, text_column=text_column, max_line_bytes=max_line_bytes)
     features = datasets.Features({"text": datasets.Value("string")})
     return build(Texts(os.fspath(path), key, _cache(cache_dir), read), features)
 
@@ -248,7 +258,10 @@ def _load_file(name: str, splits: list[str], options: _Options) -> list[datasets
     file_format = format_of(path)
     if file_format == ".txt" and not options.columns.only_coding:
         raise ReviewError(f"{name}: fastText lines have no columns, so none can be chosen.")
-    key = cache_key(reader_key(file_format), file_digest(path), options.columns, options.skip)
+    key_parts = [reader_key(file_format), file_digest(path), options.columns, options.skip]
+    if options.skip and options.columns.max_line_bytes != MAX_LINE_BYTES:
+        key_parts.append(options.columns.max_line_bytes)  # another limit keeps other reviews
+    key = cache_key(*key_parts)
     # As far as the longest head reaches, or all of it where one slice needs that.
     heads = [part.head for part in slices]
     limit = None if None in heads else max(head for head in heads if head is not None)

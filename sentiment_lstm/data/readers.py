@@ -22,6 +22,8 @@ _T = TypeVar("_T")
 # What a line may have, and all lines of a csv record: much more than any review has, and little
 # enough to be held in memory.
 MAX_LINE_BYTES = 1 << 25
+# The csv module takes a C long, which has 32 bits on some systems.
+_LARGEST_FIELD = (1 << 31) - 1
 
 
 # A place (FILE:LINE) with what stands there, or what is wrong with it.
@@ -67,26 +69,31 @@ def format_of(path: Path) -> str:
     return found
 
 
-def read_lines(path: Path, name: str) -> Iterator[str]:
+def read_lines(path: Path, name: str, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[str]:
     r"""Read the lines of a text file, compressed or not.
 
     Args:
         path: The file.
         name: What messages call it.
+        max_line_bytes: See [`decoded_lines`].
 
     Yields:
         Each line with its `\n`, the only character that ends one; bytes that are no UTF-8 become
         surrogates.
 
     Raises:
-        BrokenFileError: Where an archive is damaged or cut short.
+        BrokenFileError: Where an archive is damaged or cut short, or a line is too long.
     """
     number = 0
     try:
         with open(path, "rb") as file:
             unpack = _DECOMPRESSORS.get(path.suffix.lower())
-            lines = decoded_lines(_unpacked_lines(file, unpack) if unpack else file)
-            for line in lines:
+            lines = (
+                _lines_of(_unpacked(file, unpack), max_line_bytes)
+                if unpack
+                else limited_lines(file, max_line_bytes)
+            )
+            for line in decoded_lines(lines, name, max_line_bytes):
                 number += 1
                 yield line
     except (EOFError, OSError, zlib.error) as error:
@@ -98,25 +105,49 @@ def read_lines(path: Path, name: str) -> Iterator[str]:
         ) from error
 
 
-def decoded_lines(lines: Iterable[bytes]) -> Iterator[str]:
+def limited_lines(stream: BinaryIO, max_line_bytes: int) -> Iterator[bytes]:
+    """Read the lines of a stream; of one that is too long only one byte more than it may have."""
+    return iter(lambda: stream.readline(max_line_bytes + 1), b"")
+
+
+def decoded_lines(
+    lines: Iterable[bytes], name: str, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[str]:
     r"""Decode the lines of a file or a stream.
 
     Args:
         lines: They end with `\n` and nothing else, as those of binary files do.
+        name: What messages call the file.
+        max_line_bytes: How long a line may be, with its `\n`. A line has to be held in memory,
+            and an archive of a kilobyte may unpack to one of gigabytes.
 
     Yields:
         Each line with its `\n`; bytes that are no UTF-8 become surrogates.
+
+    Raises:
+        BrokenFileError: At a line that is too long.
+        ReviewError: If no line can be so short.
     """
-    for number, line in enumerate(lines):
-        if number == 0:
+    if max_line_bytes < 1:
+        raise ReviewError(f"max_line_bytes is 1 or more, not {max_line_bytes!r}.")
+    for number, line in enumerate(lines, 1):
+        if len(line) > max_line_bytes:
+            raise BrokenFileError(
+                f"{name}:{number}: a line of more than {max_line_bytes} bytes. Raise "
+                'max_line_bytes if it is a review, or pass on_bad_line="skip" to keep the lines '
+                "before."
+            )
+        if number == 1:
             # The byte order mark that Windows programs write.
             line = line.removeprefix(b"\xef\xbb\xbf")
         yield line.decode("utf-8", errors="surrogateescape")
 
 
-def read_numbered_lines(path: Path, name: str) -> Iterator[tuple[str, str]]:
+def read_numbered_lines(
+    path: Path, name: str, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[tuple[str, str]]:
     r"""Read lines as [`read_lines`] does, each with its place and without its `\n`."""
-    yield from numbered_lines(read_lines(path, name), name)
+    yield from numbered_lines(read_lines(path, name, max_line_bytes), name)
 
 
 def numbered_lines(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
@@ -125,7 +156,9 @@ def numbered_lines(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]
         yield f"{name}:{number}", line.removesuffix("\n")
 
 
-def read_csv(path: Path, name: str) -> Iterator[Placed[list[str]]]:
+def read_csv(
+    path: Path, name: str, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[Placed[list[str]]]:
     """Read the rows of a csv file, the header among them; empty lines are none.
 
     Where a quote stays open to the end of the file, or to a character that cannot stand there, the
@@ -134,6 +167,7 @@ def read_csv(path: Path, name: str) -> Iterator[Placed[list[str]]]:
     Args:
         path: The file.
         name: What messages call it.
+        max_line_bytes: How long a line may be, and all lines of a row together.
 
     Yields:
         The line that a row begins on (a [`Place`] where the row has several), and its fields.
@@ -143,8 +177,8 @@ def read_csv(path: Path, name: str) -> Iterator[Placed[list[str]]]:
         BrokenFileError: See [`read_lines`].
     """
     # The limit is the whole process's: others may have raised it, and nobody needs the default.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
-    lines = _RecordLines(read_lines(path, name))
+    csv.field_size_limit(max(csv.field_size_limit(), min(max_line_bytes, _LARGEST_FIELD)))
+    lines = _RecordLines(read_lines(path, name, max_line_bytes), max_line_bytes)
     reader = csv.reader(lines, strict=True)
     number, first = 1, True
     while True:
@@ -181,8 +215,9 @@ class _RecordLines:
         broken: The damage that the lines ended at.
     """
 
-    def __init__(self, lines: Iterator[str]) -> None:
+    def __init__(self, lines: Iterator[str], max_size: int) -> None:
         self._lines = lines
+        self._max_size = max_size
         self._back: list[str] = []
         self._size = 0
         self.record: list[str] = []
@@ -201,12 +236,12 @@ class _RecordLines:
             self.stop = "the file ends"
             raise
         except BrokenFileError as error:
-            self.stop, self.broken = "the archive breaks off", error
+            self.stop, self.broken = "the file breaks off", error
             raise StopIteration from None
         self._size += len(line)
-        if self.record and self._size > MAX_LINE_BYTES:
+        if self.record and self._size > self._max_size:
             self._back.append(line)
-            self.stop = f"over {MAX_LINE_BYTES} characters"
+            self.stop = f"more than max_line_bytes={self._max_size} follow"
             raise StopIteration
         self.record.append(line)
         return line
@@ -264,17 +299,20 @@ def name_fields(rows: Iterable[Placed[list[str]]], header: Sequence[str]) -> Ite
             yield where, dict(zip(header, fields, strict=True))
 
 
-def read_json_lines(path: Path, name: str) -> Iterator[Record]:
+def read_json_lines(
+    path: Path, name: str, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[Record]:
     """Read one JSON object from each line; empty lines are none.
 
     Args:
         path: The file.
         name: What messages call it.
+        max_line_bytes: See [`decoded_lines`].
 
     Yields:
         The records.
     """
-    for where, line in read_numbered_lines(path, name):
+    for where, line in read_numbered_lines(path, name, max_line_bytes):
         if not line.strip():
             continue
         try:
@@ -371,35 +409,69 @@ def valid_text(text: str, where: str) -> str:
     return text
 
 
-# 31: the window of gzip files, with their header and checksum.
-_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
-    ".bz2": bz2.BZ2Decompressor,
-    ".gz": lambda: zlib.decompressobj(31),
-}
+class _Gunzip:
+    """A zlib decompressor with what `bz2.BZ2Decompressor` has."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(31)  # the window of gzip files, header and checksum
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def decompress(self, packed: bytes, max_length: int) -> bytes:
+        unpacked = self._stream.decompress(self._stream.unconsumed_tail + packed, max_length)
+        self.needs_input = not self._stream.unconsumed_tail and len(unpacked) < max_length
+        return unpacked
 
 
-def _unpacked_lines(file: BinaryIO, decompressor: Callable[[], Any]) -> Iterator[bytes]:
-    """The lines of an archive of one or several streams.
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {".bz2": bz2.BZ2Decompressor, ".gz": _Gunzip}
+_UNPACKED_AT_ONCE = 1 << 16
+
+
+def _unpacked(file: BinaryIO, decompressor: Callable[[], Any]) -> Iterator[bytes]:
+    """The content of an archive of one or several streams, little by little.
 
     `bz2.open` takes a damaged second stream for rubbish after the end and stops without a word;
     and both it and `gzip.open` lose what they had unpacked right before the damage.
     """
-    stream, rest = decompressor(), b""
+    stream = decompressor()
     while packed := file.read(1 << 14):
-        while packed:
+        while packed or not (stream.eof or stream.needs_input):
             if stream.eof:
                 packed = packed.lstrip(b"\0")  # padding, as on tapes
                 if not packed:
                     break
                 stream = decompressor()
-            lines = (rest + stream.decompress(packed)).split(b"\n")
-            packed, rest = stream.unused_data, lines.pop()
-            for line in lines:
-                yield line + b"\n"
+            yield stream.decompress(packed, _UNPACKED_AT_ONCE)
+            packed = stream.unused_data
     if not stream.eof:
         raise EOFError("it ends before its end mark")
-    if rest:
-        yield rest
+
+
+def _lines_of(chunks: Iterable[bytes], max_line_bytes: int) -> Iterator[bytes]:
+    """The lines of chunks; one that is too long is the last, and ends where that is known."""
+    parts: list[bytes] = []  # joined once, or the cost of a long line would be quadratic
+    size = 0
+    for chunk in chunks:
+        *lines, rest = chunk.split(b"\n")
+        if lines and parts:
+            lines[0] = b"".join([*parts, lines[0]])
+            parts, size = [], 0
+        for line in lines:
+            yield line + b"\n"
+        if rest:
+            parts.append(rest)
+            size += len(rest)
+        if size > max_line_bytes:
+            break
+    if parts:
+        yield b"".join(parts)
 
 
 def _open_parquet(path: Path, name: str) -> Any:

@@ -10,9 +10,11 @@ from typing import BinaryIO
 
 from .columns import joined, text_columns, without_label
 from .readers import (
+    MAX_LINE_BYTES,
     Record,
     decoded_lines,
     format_of,
+    limited_lines,
     name_fields,
     numbered_lines,
     read_csv,
@@ -23,7 +25,12 @@ from .readers import (
 from .sources import ReviewError
 
 
-def read_texts(path: str | os.PathLike[str], *, text_column: str | None = None) -> Iterator[str]:
+def read_texts(
+    path: str | os.PathLike[str],
+    *,
+    text_column: str | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
+) -> Iterator[str]:
     """Read texts to classify from a file, one by one; labels are neither needed nor read.
 
     Args:
@@ -31,12 +38,14 @@ def read_texts(path: str | os.PathLike[str], *, text_column: str | None = None) 
             empty text), or `.csv` with a header or `.jsonl`; each also as `.gz` or `.bz2`.
         text_column: Column of the text. Defaults to the first of `text`, `content`, `review`. A
             column `title` is put in front, as in `load_reviews`.
+        max_line_bytes: How many bytes of memory a line may take, and a row of a csv file. Defaults
+            to 32 MiB.
 
     Yields:
         The texts, in the order of the file.
 
     Raises:
-        ReviewError: For a line that cannot be read, or a column that is not there.
+        ReviewError: For a line that cannot be read or is too long, or a column that is not there.
         FileNotFoundError: If the file does not exist.
         IsADirectoryError: If it is a folder.
     """
@@ -45,13 +54,17 @@ def read_texts(path: str | os.PathLike[str], *, text_column: str | None = None) 
     if file_format == ".parquet":
         raise ReviewError(f"{name}: texts are read from .txt, .csv and .jsonl.")
     if file_format == ".txt":
-        yield from _without_skip_hint(_texts_of_lines(read_numbered_lines(path, name)))
+        lines = read_numbered_lines(path, name, max_line_bytes)
+        yield from _without_skip_hint(_texts_of_lines(lines))
         return
-    records = _csv_records(path, name) if file_format == ".csv" else read_json_lines(path, name)
+    read = _csv_records if file_format == ".csv" else read_json_lines
+    records = read(path, name, max_line_bytes)
     yield from _without_skip_hint(_texts_of_records(records, text_column))
 
 
-def read_stream(stream: BinaryIO, name: str = "standard input") -> Iterator[str]:
+def read_stream(
+    stream: BinaryIO, name: str = "standard input", *, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[str]:
     r"""Read texts to classify from a stream, one a line, as soon as each line is there.
 
     The same bytes are the same texts as in a `.txt` file of [`read_texts`]: only `\n` ends a line;
@@ -60,15 +73,16 @@ def read_stream(stream: BinaryIO, name: str = "standard input") -> Iterator[str]
     Args:
         stream: Binary, such as `sys.stdin.buffer`.
         name: What messages call it.
+        max_line_bytes: How many bytes of memory a line may take. Defaults to 32 MiB.
 
     Yields:
         The texts.
 
     Raises:
-        ReviewError: For a line that is no UTF-8, with its number.
+        ReviewError: For a line that is no UTF-8 or too long, with its number.
     """
-    lines = numbered_lines(decoded_lines(iter(stream.readline, b"")), name)
-    yield from _without_skip_hint(_texts_of_lines(lines))
+    lines = decoded_lines(limited_lines(stream, max_line_bytes), name, max_line_bytes)
+    yield from _without_skip_hint(_texts_of_lines(numbered_lines(lines, name)))
 
 
 def _texts_of_lines(lines: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -94,7 +108,7 @@ def _without_skip_hint(texts: Iterator[str]) -> Iterator[str]:
         raise type(error)(message) from error.__cause__
 
 
-def _csv_records(path: Path, name: str) -> Iterator[Record]:
-    rows = read_csv(path, name)
+def _csv_records(path: Path, name: str, max_line_bytes: int) -> Iterator[Record]:
+    rows = read_csv(path, name, max_line_bytes)
     _, header = next(rows, (name, []))
     return iter(()) if isinstance(header, ReviewError) else name_fields(rows, header)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import logging
+import os
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from review_files import (
 )
 
 from sentiment_lstm.data.dataset import LABEL_NAMES, ReviewError
+from sentiment_lstm.data.readers import MAX_LINE_BYTES
 from sentiment_lstm.data.texts import read_texts
 
 load = load_with_own_cache
@@ -249,6 +253,95 @@ def test_damaged_archives(
     if damage == "cut":
         assert kept == whole[: len(kept)], "no half line at the end"
         assert f":{len(kept) + 1}: the archive is damaged or cut short" in caplog.text
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+COMPRESSIONS: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("", bytes),
+    (".gz", gzip.compress),
+    (".bz2", bz2.compress),
+]
+
+
+@pytest.mark.parametrize("extension", [".ft.txt", ".csv", ".jsonl"])
+@pytest.mark.parametrize(("suffix", "compress"), COMPRESSIONS[1:])
+def test_an_archive_of_one_enormous_line_takes_little_memory(
+    extension: str, suffix: str, compress: Callable[[bytes], bytes], tmp_path: Path, load: Load
+) -> None:
+    bomb = compress(bytes(1 << 26))
+    assert len(bomb) < 1 << 17
+    path = write(tmp_path / f"x{extension}{suffix}", bomb)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ReviewError, match=r":1: a line of more than 1048576 bytes\..*max_line"):
+            load(path, max_line_bytes=1 << 20)
+        with pytest.raises(ReviewError, match=r":1: a line of more than 1048576 bytes"):
+            list(read_texts(tmp_path / f"x{extension}{suffix}", max_line_bytes=1 << 20))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 25
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_limit_of_a_line_has_a_default(tmp_path: Path, load: Load) -> None:
+    size = MAX_LINE_BYTES - len("__label__1 \n")
+    path = write(tmp_path / "x.ft.txt", b"__label__1 " + b"x" * size + b"\n")
+    assert [len(text) for text in read_texts(path)] == [size]
+    write(path, b"__label__1 x" + b"x" * size + b"\n")
+    with pytest.raises(ReviewError, match=rf"x\.ft\.txt:1: a line of more than {MAX_LINE_BYTES} "):
+        load(path)
+
+
+@pytest.mark.parametrize(("suffix", "compress"), COMPRESSIONS)
+def test_a_line_may_be_as_long_as_the_limit_and_no_longer(
+    suffix: str,
+    compress: Callable[[bytes], bytes],
+    tmp_path: Path,
+    load: Load,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lines = fasttext(["short", "just short enough", "nearly short enough", "short"], [1, 0, 1, 0])
+    path = write(tmp_path / f"x.ft.txt{suffix}", compress(lines))
+    limit = len(b"__label__1 just short enough\n")
+    with pytest.raises(ReviewError, match=rf":3: a line of more than {limit} bytes"):
+        load(path, max_line_bytes=limit)
+    kept = load(path, on_bad_line="skip", max_line_bytes=limit)
+    assert kept["text"][:] == ["short", "just short enough"]
+    assert f"{path}:3: a line of more than {limit} bytes" in caplog.text
+    whole = load(path, on_bad_line="skip")
+    assert len(whole) == len(load(path, max_line_bytes=limit + 2)) == 4
+    assert whole._fingerprint != kept._fingerprint
+
+
+def test_no_line_fits_into_nothing(tmp_path: Path, load: Load) -> None:
+    path = write(tmp_path / "x.ft.txt", fasttext())
+    for limit in (0, -1):
+        with pytest.raises(ReviewError, match=rf"max_line_bytes is 1 or more, not {limit}"):
+            load(path, max_line_bytes=limit)
+        with pytest.raises(ReviewError, match="max_line_bytes is 1 or more"):
+            list(read_texts(path, max_line_bytes=limit))
+
+
+def test_a_csv_row_is_as_long_as_a_line_may_be(tmp_path: Path, load: Load) -> None:
+    rows = "".join(f"review {n},1\n" for n in range(100))
+    path = write(tmp_path / "x.csv", 'text,label\n"open,1\n' + rows + '"a\nb",0\n')
+    with pytest.raises(ReviewError, match=r"x\.csv:2: .*more than max_line_bytes=500"):
+        load(path, max_line_bytes=500)
+    kept = load(path, on_bad_line="skip", max_line_bytes=500)["text"][:]
+    assert kept == [f"review {n}" for n in range(100)] + ["a\nb"]
+
+
+def test_the_cost_of_a_compressed_line_is_linear_in_its_length(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt.gz"
+
+    def seconds(size: int) -> float:
+        write(path, gzip.compress(os.urandom(size // 2).hex().encode(), compresslevel=1))
+        started = time.process_time()
+        assert [len(text) for text in read_texts(path)] == [size]
+        return time.process_time() - started
+
+    few, many = (min(seconds(size) for _ in range(3)) for size in (4_000_000, 32_000_000))
+    assert many < 24 * few, "8 times the length; the cost of joining each piece grew 64 times"
 
 
 def test_damaged_parquet(tmp_path: Path, load: Load) -> None:

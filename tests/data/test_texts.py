@@ -110,6 +110,15 @@ def test_errors_of_a_stream_have_its_name_and_the_line() -> None:
         next(texts)
 
 
+def test_a_stream_without_a_line_end_is_read_no_further_than_the_limit() -> None:
+    stream = io.BytesIO(b"fine\n" + b"x" * 10_000)
+    texts = read_stream(stream, max_line_bytes=100)
+    assert next(texts) == "fine"
+    with pytest.raises(ReviewError, match=r"^standard input:2: a line of more than 100 bytes\. "):
+        next(texts)
+    assert stream.tell() == len(b"fine\n") + 101
+
+
 def test_a_stream_gives_each_line_when_it_comes() -> None:
     reading, writing = os.pipe()
     with open(reading, "rb") as stream, open(writing, "wb", buffering=0) as source:
