@@ -27,6 +27,10 @@ Known differences from the tutorial, none of which occurs in 83,000 Amazon revie
   not let them begin a new run when it looks for sentences: in `b.\u00a0!"` it keeps `b.` whole.
 - Runs of more than 250 characters without a space (`000...0..` ends in two periods for us and in
   one for NLTK), and of more than 20 colons or commas before a digit (`0,,,...,,0`).
+- What would take longer and longer to read. A word of more than 1,000 parts (a run of letters or a
+  mark such as `.` between them: `a.a.a.`) is cut there. The URL rule looks for its condition
+  before the 100,000th period or colon, stops after 20,000 runs without a `.xyz`, and looks at the
+  first 100 periods of a run.
 - The two noncharacters U+FDD0 and U+FDD1 are used as marks and disappear from a text: `a\ufdd0`.
 - NLTK before 3.10 has other rules for curly quotes: `“so”`.
 """
@@ -318,6 +322,11 @@ def _word_pieces(counts: Counter[str], vocabulary: Mapping[str, int], number: in
 # The rules. "Step n" counts NLTK's substitutions (nltk/tokenize/destructive.py, release 3.10)
 # in the order in which they run; Punkt is nltk/tokenize/punkt.py of the same release.
 # Patterns are Oniguruma's. They see lower-cased text in which every digit is 0.
+#
+# Oniguruma gives up, and tokenizers panics, where one match backtracks ten million times. So a
+# loop over what a text may repeat for ever either never gives back (`++`) or has an upper bound,
+# and what a match looks at beyond its end is not looked at again by more than a few others. That
+# makes the cost linear in the length of any text.
 
 _SENTENCE = "\ufdd0"
 """Put in front of each sentence but the first. A Unicode noncharacter, so no text holds it."""
@@ -326,6 +335,16 @@ _FROM_DOUBLE = "\ufdd1"
 
 _LONGEST_TITLE = 150
 """Characters within which the title's colon must come; Amazon's titles are seldom longer."""
+
+_LONGEST_WORD = 1_000
+"""Parts after which a word without spaces is cut, so that one match takes bounded time."""
+
+_URL_CONDITION_WITHIN = 100_000
+"""Periods and colons among which the URL rule's condition must come; Oniguruma's largest count."""
+_URL_RUNS = 20_000
+"""Runs of non-spaces without a URL after which the URL rule stops."""
+_URL_PERIODS = 100
+"""Periods of one run, those in a row counted once, among which a URL's last must come."""
 
 _PIECE = "##"
 """What a piece that continues a word begins with, as in BERT's vocabularies."""
@@ -351,7 +370,7 @@ _RUN = rf"[^{_ASCII_SPACE}]"
 
 # Punkt's patterns: what may follow a period, what ends one of its tokens, what begins one.
 _NON_WORD = r"""[)";}\]*:@'({\[‘’“”«»?!]"""
-_CANDIDATE = rf"(?={_NON_WORD}|\s+\S)"
+_CANDIDATE = rf"(?={_NON_WORD}|\s++\S)"
 _INNER_END = rf"{_NON_WORD}|--|\.\.|,(?:{_NON_WORD}|--|\.\.)"
 _TOKEN_END = rf"(?=\s|\z|{_INNER_END}|,(?:\s|\z))"
 _TOKEN_START = r"""(?:\A|[\s()"\[\]{}:;*@]|\.\.|--)[`&#,\-]{0,3}"""
@@ -387,9 +406,15 @@ def _url_pattern() -> str:
     `\G` ties each match to the end of the one before, and the condition is looked at in the
     first only, so a text without URLs is read once.
     """
-    condition = r"(?=(?:[^w.:]++|w(?!ww\.)|:(?<!http:)(?<!https:)|\.(?!com))*+[w.:])"
-    other_runs = r"(?>(?:(?![^ ]*\.[a-z]{3})[^ ]*+ +)*+)"
-    return rf"\G(?:(?!\A)|{condition}){other_runs}\K[^ ]*\.[a-z]{{3}}"
+    condition = (
+        rf"(?=(?:[^.:]*+[.:]){{1,{_URL_CONDITION_WITHIN}}}?"
+        r"(?:(?<=\.)com|(?<=www\.|http:|https:)))"
+    )
+    to_period = r"(?:[^ .]*+\.++)"
+    no_url = rf"(?!{to_period}{{1,{_URL_PERIODS}}}?[a-z]{{3}})"
+    other_runs = rf"(?>(?:{no_url}[^ ]*+ ++){{0,{_URL_RUNS}}})"
+    url = rf"{to_period}{{1,{_URL_PERIODS}}}[a-z]{{3}}"
+    return rf"\G(?:(?!\A)|{condition}){other_runs}\K{url}"
 
 
 def _sentence_start_pattern() -> str:
@@ -407,12 +432,12 @@ def _sentence_start_pattern() -> str:
     after_opener = rf"(?<=(?:\A|[{_ASCII_SPACE}])[.?!]{_NON_WORD}{_RUN}{{0,20}}\.)"
     # Not an end itself, but a token of the run that follows is.
     ends_inside = _sentence_end_pattern(rf"(?:[;:,]|[?!]{_TOKEN_END})")
-    before_end = rf"(?=\s+\S{{0,250}}?{ends_inside}(?:{_INNER_END}|,(?:\s|\z)))"
+    before_end = rf"(?=\s++\S{{0,250}}?{ends_inside}(?:{_INNER_END}|,(?:\s|\z)))"
     to_last = rf"(?>{_RUN}{{0,250}}[.?!]{_CANDIDATE}|{_CANDIDATE})"
     return (
-        rf"(?:{opens_run}|{ends}(?={_INNER_END}|\s+\S){to_last}"
+        rf"(?:{opens_run}|{ends}(?={_INNER_END}|\s++\S){to_last}"
         rf"|\.(?:{before_end}|{after_opener}{to_last}))"
-        r"\s*+(?:[\"')\]}‘’“”«»]++(?:\s+|(?=--)|\z))?+\K"
+        r"\s*+(?:[\"')\]}‘’“”«»]++(?:\s++|(?=--)|\z))?+\K"
     )
 
 
@@ -429,7 +454,7 @@ def _sentence_end_pattern(marks: str) -> str:
     abbreviation = rf"(?<!(?:{_TOKEN_START}|-)(?:{_any_of(_PUNKT_ABBREVIATIONS.split())}))"
     starters = "|".join(_PUNKT_LOWER_STARTERS)
     goes_on = (
-        rf"(?:{marks}|\s+(?:(?!(?:{starters})\.?{_TOKEN_END})\p{{Lower}}"
+        rf"(?:{marks}|\s++(?:(?!(?:{starters})\.?{_TOKEN_END})\p{{Lower}}"
         rf"|[;:,]|[?!]{_TOKEN_END}|\.(?!\.){_TOKEN_END}))"
     )
     letter = rf"(?!(?<!\w\w)(?<={_TOKEN_START}[\w&&[^\d]])\.{goes_on})"
@@ -449,11 +474,11 @@ def _opening_quote_pattern() -> str:
 def _word_pattern() -> str:
     """One word, wherever the search stands: what NLTK's steps leave between spaces."""
     # Step 6: the period that ends a sentence, with its closing marks.
-    final = rf"(?=[\])}}>'»”’ {_FROM_DOUBLE}]*\s*(?:{_SENTENCE}|\z))"
+    final = rf"(?=[\])}}>'»”’ {_FROM_DOUBLE}]*+\s*+(?:{_SENTENCE}|\z))"
     # Where NLTK has put a space by the time it splits clitics off (steps 23 and 24)...
     space = rf"[\s{_SENTENCE}{_FROM_DOUBLE}{_MARKS}`]|\z|''|--|\.\.|[:,](?!0)|\.{final}"
     # ... and by the time it splits a closing apostrophe off (step 14).
-    early_space = "[«“‘„`;@#$%&?!\u2012-\u2015]" rf"| (?!\s*\z)|\.\.|[:,](?!0)|\.{final}"
+    early_space = "[«“‘„`;@#$%&?!\u2012-\u2015]" rf"| (?!\s*+\z)|\.\.|[:,](?!0)|\.{final}"
     clitic_end = rf"(?={space}|'(?!')(?:{early_space}))"
     late_end = rf"(?={space}|'(?!')(?:{space})|'[smd]{clitic_end})"
     clitic = rf"(?:[smd]{clitic_end}|(?:ll|re|ve){late_end})"
@@ -482,8 +507,8 @@ def _word_pattern() -> str:
     opens_clitic = rf"(?:re|ve|ll|m|t|s|d|n)(?!{word_char})"
     inside = rf"(?:(?<={word_char}')|(?!(?!{opens_clitic}){word_char}))"
     more = (
-        rf"(?:(?!{contraction}){letters}|{other}|{dash}|{period}|(?<![:,])[:,](?=0)"
-        rf"|'(?!'|{space}|{clitic}){inside})*+"
+        rf"(?>(?:(?!{contraction}){letters}|{other}|{dash}|{period}|(?<![:,])[:,](?=0)"
+        rf"|'(?!'|{space}|{clitic}){inside}){{0,{_LONGEST_WORD - 1}}})"
     )
     # Step 7 takes colons and commas in pairs, and the second of a pair keeps to what follows.
     second_of_pair = r"(?<=(?:[^:,]|\A)[:,](?:[:,][:,]){0,9})[:,](?:[:,](?=0)|(?![:,]))"

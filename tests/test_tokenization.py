@@ -16,10 +16,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from sentiment_lstm.tokenization import (
     TITLE_MARK,
     TUTORIAL_PRESET,
+    build_tokenizer,
     count_words,
     iter_words,
     train_tokenizer,
 )
+
+ROOT = Path(__file__).parents[1]
 
 REVIEWS = [
     "Lovely little lamp: It's bright, it's warm and it doesn't flicker. My desk loves it!",
@@ -173,12 +176,75 @@ def test_offsets_point_into_the_original_text(tokenizer: PreTrainedTokenizerFast
     ]
 
 
-@pytest.mark.parametrize("unit", ["!--", "!)", ".)", ". )", "'", '"', "a.", "mr. ", "0,", "()"])
-def test_long_runs_take_linear_time(unit: str) -> None:
-    # A search that goes back and forth over this text would take minutes.
-    start = time.perf_counter()
-    assert words(unit * 20_000)
-    assert time.perf_counter() - start < 10
+# What a search could go back and forth over: (head, what is repeated, tail).
+REPEATED = [
+    ("5.", " ", ""),
+    ("5.", " ", "x"),
+    ("a.", "\n", "b"),
+    ("a. ", ")", "x"),
+    ("a.", "' ", "x"),
+    ("a'", " ", "x"),
+    ("", "a' ", ""),
+    ("", "a", "n't"),
+    ("www. ", "a ", ""),
+    ("www. ", "a.", ""),
+    ("www. ", ".", ""),
+    ("www. ", "a.com ", ""),
+    ("mr. ", "0.", ""),
+    (",", ",", "0"),
+    *(("", unit, "") for unit in ("a.", "'a", "5. ", ". ", "mr. ", "i. ", "a.\n\n", "... ", "_.")),
+    *(("", unit, "") for unit in ("!--", "!)", ".)", ". )", "'", '"', '."', ".'", "()", "?!")),
+    *(("", unit, "") for unit in ("0,", "0.0-", "1,000.", ":", "a:0", "b-week. ", "-", "é.", "“")),
+    *(("", unit, "") for unit in ("n't", "a'n't", "'s'", "more'n", ".com:", "a.com", "w")),
+]
+
+
+@pytest.mark.parametrize(("head", "unit", "tail"), REPEATED)
+def test_what_is_repeated_takes_linear_time(head: str, unit: str, tail: str) -> None:
+    def seconds(length: int) -> float:
+        text, taken = head + unit * (length // len(unit)) + tail, []
+        for _ in range(3):
+            start = time.thread_time()
+            words(text)
+            taken.append(time.thread_time() - start)
+        return min(taken)
+
+    # Four times as long: linear is 4, quadratic 16.
+    assert seconds(40_000) < 8 * seconds(10_000)
+
+
+@pytest.mark.parametrize(
+    ("head", "unit", "times"),
+    [("", "a.", 673_000), ("", "'a", 477_000), ("www. ", "a ", 500_000), ("5.", " ", 1_000_000)],
+)
+def test_no_length_is_too_much(head: str, unit: str, times: int) -> None:
+    # Oniguruma gives up after ten million steps back within one match, and tokenizers panics.
+    assert "".join(words(head + unit * times)) == (head + unit * times).replace(" ", "").replace(
+        "5.", "0."
+    )
+
+
+def test_a_word_is_cut_after_a_thousand_parts() -> None:
+    assert words("a-" * 500) == ["a-" * 500]
+    assert words("a-" * 1_250) == ["a-" * 500, "a-" * 500, "a-" * 250]
+    long = "a" * 100_000
+    assert words(long) == [long], "letters in a row are one part"
+
+
+def test_the_url_rule_stops_after_a_documented_length() -> None:
+    url = ["<", "url", ">"]
+    assert words("x " * 20_000 + "a.com")[-3:] == url
+    assert words("x " * 20_001 + "a.com")[-1] == "a.com"
+    assert words("good.but " + ":" * 99_998 + " www.")[:3] == url
+    assert words("good.but " + ":" * 99_999 + " www.")[0] == "good.but"
+    assert words("a." * 100 + "com") == url
+    assert words("a." * 101 + "com") != url
+
+
+def test_the_released_tokenizer_has_the_rules_of_this_package() -> None:
+    released = json.loads((ROOT / "hub_card" / "tokenizer.json").read_text(encoding="utf-8"))
+    built = build_tokenizer(released["model"]["vocab"]).backend_tokenizer
+    assert json.loads(built.to_str()) == released
 
 
 # --- options --------------------------------------------------------------------------------
