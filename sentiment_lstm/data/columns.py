@@ -135,6 +135,20 @@ def reviews_of_records(
         yield layout.review(record, where)
 
 
+def are_named(class_names: Mapping[str, list[str] | None], columns: Columns) -> bool:
+    """Tell whether a source says itself what its labels mean.
+
+    Args:
+        class_names: Column -> the names of its classes, or `None` where it holds none.
+        columns: What is known of its columns.
+
+    Returns:
+        Whether the column of the label has the names of classes.
+    """
+    candidates = [columns.label] if columns.label else _LABEL_COLUMNS
+    return bool(next((class_names[name] for name in candidates if name in class_names), None))
+
+
 def label_coding(labels: Mapping[Any, int | str] | None) -> tuple[tuple[str, int], ...] | None:
     """Check what the caller says that labels mean.
 

@@ -25,6 +25,8 @@ from .columns import (
     Columns,
     Item,
     Review,
+    UnknownLabelError,
+    are_named,
     label_coding,
     read_reviews,
     reviews_of_records,
@@ -89,8 +91,8 @@ def load_reviews(
 
     Labels are known all together or not at all. A file that has any label but those above is
     refused, by an error that says how to name them, whatever `on_bad_line` is: beside a 2, a 1 may
-    well be negative. With named columns and csv that goes for the labels of the whole file, even
-    where only its head is wanted.
+    well be negative. With named columns and csv that goes for the labels of the whole file, and
+    of the whole split of a Hub dataset, even where only its head is wanted.
 
     Text files may be compressed (`.gz`, `.bz2`). Reading stops early where the split is the head of
     a file of fastText lines, such as `train[:1000]`: lines after it are not looked at. With named
@@ -334,10 +336,9 @@ def _read_sample(path: Path, split: str) -> Iterator[Item]:
 
 def _load_from_hub(name: str, split: str, options: _Options) -> datasets.Dataset:
     cache_dir = options.cache_dir
+    load = partial(datasets.load_dataset, name, revision=options.revision, cache_dir=cache_dir)
     try:
-        raw = datasets.load_dataset(
-            name, split=split, revision=options.revision, cache_dir=cache_dir
-        )
+        raw = load(split=split)
     except ValueError as error:  # an unknown split or configuration
         raise ReviewError(f"{name}: {error}") from error
     except FileNotFoundError as error:
@@ -351,13 +352,25 @@ def _load_from_hub(name: str, split: str, options: _Options) -> datasets.Dataset
             f"{name}: there is no such file, and the dataset could not be loaded from the Hub: "
             f"{type(error).__name__}: {error}"
         ) from error
-    checked = ["labels"] if options.skip and options.columns.coding is None else []
     class_names = {name: getattr(kind, "names", None) for name, kind in raw.features.items()}
+    guessed = options.columns.coding is None and not are_named(class_names, options.columns)
+    whole_split = re.sub(r"\[[^]]*\](\([^)]*\))?", "", split)
+    all_labels = guessed and whole_split != split
+    checked = ["labels"] if all_labels or (guessed and options.skip) else []
+
+    def read() -> Iterator[Item]:
+        yield from reviews_of_records(_numbered(raw, name), options.columns, class_names)
+        if all_labels:  # as for the head of a file; the whole split is in the cache by now
+            whole = _numbered(load(split=whole_split), name)
+            for item in reviews_of_records(whole, options.columns, class_names):
+                if isinstance(item, UnknownLabelError):
+                    yield item
+
     rows = Rows(
         name=name,
         # The fingerprint names the commit, the configuration and the slice.
         key=cache_key("hub", raw._fingerprint, options.columns, options.skip, *checked),
-        read=lambda: reviews_of_records(_numbered(raw, name), options.columns, class_names),
+        read=read,
         skip=options.skip,
         cache_dir=cache_dir,
     )

@@ -75,6 +75,25 @@ def test_hub_dataset_is_read_by_its_columns(
         load("owner/name", text_column="body")
 
 
+def test_labels_of_a_hub_dataset_are_known_together_or_refused(
+    monkeypatch: pytest.MonkeyPatch, load: Load
+) -> None:
+    """Star ratings whose first two look like the codes that need no explanation."""
+    hub = datasets.Dataset.from_dict({"label": [0, 1, 2], "text": ["a", "b", "c"]})
+
+    def load_dataset(name: str, split: str, **_: Any) -> datasets.Dataset:
+        return {"train": hub, "train[:2]": hub.select([0, 1])}[split]
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    for split in ("train", "train[:2]"):
+        for on_bad_line in ("raise", "skip"):
+            with pytest.raises(ReviewError, match=r"owner/name:3: unknown label 2 .*labels="):
+                load("owner/name", split=split, on_bad_line=on_bad_line)
+        labels = {0: 0, 1: 1}
+        reviews = load("owner/name", split=split, labels=labels, on_bad_line="skip")
+        assert reviews["label"][:] == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
