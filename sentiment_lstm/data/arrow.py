@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +136,7 @@ def build(
 
     Raises:
         ReviewError: If the rows cannot be read.
+        OSError: If the disk is full, or fails otherwise; the next call begins anew.
     """
     try:
         dataset = datasets.Dataset.from_generator(
@@ -143,13 +146,24 @@ def build(
             split=datasets.NamedSplit(split),
         )
     except DatasetGenerationError as error:
-        if isinstance(error.__cause__, ReviewError):
-            raise error.__cause__ from None
+        cause = error.__cause__
+        if isinstance(cause, ReviewError):
+            raise cause from None
+        if isinstance(cause, OSError) and cause.errno is not None:
+            raise _failure_of_the_disk(cause, rows) from cause
         raise
     if isinstance(rows, Rows) and rows.report.exists():
         logger.warning("%s: %s", rows.name, rows.report.read_text(encoding="utf-8"))
     dataset._fingerprint = rows.key
     return cast("datasets.Dataset", dataset)
+
+
+def _failure_of_the_disk(error: OSError, rows: Rows | Texts) -> OSError:
+    """The error of a disk, with the folder and what is free there."""
+    cache = rows.cache_dir or os.fspath(datasets.config.HF_DATASETS_CACHE)
+    free = shutil.disk_usage(cache).free >> 20 if os.path.exists(cache) else 0
+    reason = f"{os.strerror(error.errno or 0)}, while {rows.name} is read into the cache"
+    return OSError(error.errno, f"{reason} ({free} MB free)", error.filename or cache)
 
 
 def cache_key(*parts: object) -> str:

@@ -452,6 +452,28 @@ def test_a_failure_leaves_no_dataset_behind(
         assert len(lines_read) == 101
 
 
+# Reads a file where no file may grow beyond a megabyte: as on a full disk.
+FULL = """
+import resource, sys
+from sentiment_lstm.data.dataset import load_reviews
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+try:
+    load_reviews(sys.argv[1], cache_dir=sys.argv[2])
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half_done(tmp_path: Path, load: Load) -> None:
+    path, cache = numbered(tmp_path / "x.ft.txt", 100_000), tmp_path / "cache"
+    command = [sys.executable, "-c", FULL, str(path), str(cache)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"while {path} is read into the cache (" in done.stdout
+    assert f" MB free): '{cache}'" in done.stdout
+    assert sum(file.stat().st_size for file in cache.rglob("*.arrow")) == 0
+    assert len(load(path)) == 100_000
+
+
 def test_what_is_no_file_at_all(tmp_path: Path, load: Load) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing\.ft\.txt: there is no such file"):
         load(tmp_path / "nothing.ft.txt")
