@@ -1,6 +1,6 @@
 """The command line: `sentiment-lstm train | pretrain | tune | evaluate | predict | export | push`.
 
-Exit codes: 0 done, 1 bad input (one line on standard error says what), 2 wrong usage, 130
+Exit codes: 0 done, 1 bad input or a bug (one line on standard error says which), 2 wrong usage, 130
 interrupted (Ctrl-C), 141 the reader of the output went away, 143 told to end (SIGTERM).
 """
 
@@ -113,11 +113,33 @@ def _run(arguments: Sequence[str] | None, interrupt: _Interrupt) -> int:
         if interrupt.seen:  # which a library has made into another exception
             sys.stderr.write(interrupt.line)
             return interrupt.code
-        if traceback or not isinstance(error, (ImportError, OSError, ValueError)):
+        if traceback:
             raise
-        sys.stderr.write(f"sentiment-lstm: error: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"sentiment-lstm: error: {_explain(error)}\n")
+        return 1
+    except BaseException as error:
+        # What a tokenizer in Rust raises when it panics; it is no Exception.
+        if traceback or type(error).__name__ != "PanicException":
+            raise
+        sys.stderr.write(f"sentiment-lstm: error: {_explain(error)}\n")
         return 1
     return 0
+
+
+def _explain(error: BaseException) -> str:
+    """One line that says what went wrong, and whose fault it is."""
+    import re
+
+    said = " ".join(str(error).split())
+    kind = type(error).__name__
+    if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", said):
+        return f"not enough memory: take smaller batches or a smaller model ({said or kind})"
+    if isinstance(error, (ImportError, OSError, ValueError)):
+        return said or kind
+    return (
+        f"{kind}: {said}. This is a bug of sentiment-lstm: please report it with what the same "
+        "command says with --traceback"
+    )
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

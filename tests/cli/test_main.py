@@ -1,5 +1,6 @@
 """The command line as a whole: help, exit codes, one line for bad input, and interrupts."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -78,6 +79,39 @@ def test_a_bug_report_can_have_its_traceback() -> None:
         main(["--traceback", "train", "nowhere.yaml"])
     with pytest.raises(FileNotFoundError):
         main(["train", "nowhere.yaml", "--seed", "1", "--traceback"])
+
+
+class PanicException(BaseException):
+    """As the Rust of tokenizers raises it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (KeyError("lamp"), "KeyError: 'lamp'. This is a bug of sentiment-lstm: please report it"),
+        (ZeroDivisionError(), "ZeroDivisionError: . This is a bug"),
+        (RecursionError("too\ndeep"), "RecursionError: too deep. This is a bug"),
+        (PanicException("called `unwrap`"), "PanicException: called `unwrap`. This is a bug"),
+        (MemoryError(), "not enough memory: take smaller batches"),
+        (RuntimeError("can't allocate memory: 8 GB"), "not enough memory: .*8 GB"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_every_error_is_one_line(
+    error: BaseException,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("sentiment_lstm.training.recipe.read_recipe", fail)
+    assert main(["train", "any.yaml"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(f"sentiment-lstm: error: {message}", line)
+    with pytest.raises(type(error)):
+        main(["--traceback", "train", "any.yaml"])
 
 
 # --- interrupts ----------------------------------------------------------------------------------
