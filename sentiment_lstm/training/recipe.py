@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 import torch
 import yaml
-from transformers import TrainingArguments
+from transformers import TrainingArguments, get_scheduler
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
 from ..evaluation.results import without_secrets
@@ -139,7 +139,7 @@ def _model_arguments() -> type:
 ModelArguments = _model_arguments()
 
 
-# What transformers divides by, or takes as given.
+# What counts something, of which there must be one.
 _COUNTS = (
     "per_device_train_batch_size",
     "per_device_eval_batch_size",
@@ -207,8 +207,35 @@ class RecipeTrainingArguments(TrainingArguments):
         if self.save_steps not in (None, self.eval_steps):
             raise ValueError("`save_steps` follows `eval_steps`: leave it out")
         self._check()
+        self._check_ranges()
         self.save_steps = self.eval_steps or 0
         super().__post_init__()
+        self._try_scheduler()
+
+    def _try_scheduler(self) -> None:
+        """Make a schedule of nothing: its arguments would fail when all reviews are tokenised."""
+        arguments: Any = self.lr_scheduler_kwargs or {}
+        optimizer = torch.optim.SGD([torch.zeros(1)], lr=self.learning_rate)
+        get_scheduler(
+            self.lr_scheduler_type,
+            optimizer,
+            num_warmup_steps=0,
+            num_training_steps=1,
+            scheduler_specific_kwargs=dict(arguments),
+        )
+
+    def _check_ranges(self) -> None:
+        """Raise `ValueError` for numbers that transformers takes as given, or divides by."""
+        for name in _COUNTS:
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be 1 or more; got {getattr(self, name)}")
+        if self.num_train_epochs <= 0 and self.max_steps <= 0:
+            raise ValueError(f"`num_train_epochs` must be above 0; got {self.num_train_epochs}")
+        if not 0 <= self.label_smoothing_factor <= 1:
+            smoothing = self.label_smoothing_factor
+            raise ValueError(f"`label_smoothing_factor` must be from 0 to 1; got {smoothing}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"`seed` must be from 0 to 2**32 - 1; got {self.seed}")
 
     def _check(self) -> None:
         """Raise `ValueError` for what would train something else than was meant."""
@@ -216,9 +243,6 @@ class RecipeTrainingArguments(TrainingArguments):
             raise ValueError(f"`ema_decay` must be between 0 and 1; got {self.ema_decay}")
         if self.ema_decay is not None and not self.load_best_model_at_end:
             raise ValueError("`ema_decay` needs `load_best_model_at_end`: it is what is kept")
-        for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be 1 or more; got {getattr(self, name)}")
         epsilon, patience = self.adversarial_epsilon, self.early_stopping_patience
         if epsilon is not None and epsilon <= 0:
             raise ValueError(f"`adversarial_epsilon` must be above 0; got {epsilon}")

@@ -84,6 +84,7 @@ def test_values_are_read_by_the_type_of_their_field(write_recipe: WriteRecipe) -
         "no_calibrate": True,  # transformers' way to unset a flag
         "locked_dropout": "t",
         "logging_strategy": "no",
+        "lr_scheduler_type": "cosine",
         "lr_scheduler_kwargs": '{"num_cycles": 2}',
         "test": [None],
     }
@@ -167,6 +168,11 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
         ({"learning_rate": 10**400}, r"recipe\.yaml: "),
         ({"num_hidden_layers": 10**9}, r"recipe\.yaml: .*`num_hidden_layers` must be"),
         ({"hidden_size": 10**30}, r"recipe\.yaml: .*`hidden_size` must be"),
+        ({"num_train_epochs": 0}, r"recipe\.yaml: `num_train_epochs` must be above 0"),
+        ({"label_smoothing_factor": 5}, r"recipe\.yaml: `label_smoothing_factor` must be from 0"),
+        ({"seed": -1}, r"recipe\.yaml: `seed` must be from 0 to"),
+        ({"lr_scheduler_kwargs": {"hops": 1}}, r"recipe\.yaml: .*'hops'"),
+        ({"lr_scheduler_kwargs": "[1]"}, r"recipe\.yaml: "),
         (
             {"per_device_train_batch_size": 0},
             r"recipe\.yaml: `per_device_train_batch_size` must be 1 or more; got 0",
