@@ -14,6 +14,7 @@ from typing import Any
 
 import datasets
 import torch
+from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerState
 
 from ..data.sources import file_digest
@@ -30,10 +31,11 @@ from ..files import LOCK_FILE, RECIPE_FILE, RESULTS_FILE, RUN_FILE, sync_folder,
 from ..inference.predictor import SentimentPredictor
 from ..locks import hold_for_job
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
+from .checkpoints import STAGING_FOLDER, newest_whole_checkpoint
 from .preprocessing import Reviews, load_all, make_tokenizer, tokenize, training_tokens
 from .pretraining import SentimentLSTMForPreTraining
 from .recipe import Recipe, RecipeError, dump_recipe, rename_fields
-from .trainer import ModelClass, TrainingTimer, last_checkpoint, make_trainer
+from .trainer import ModelClass, TrainingTimer, make_trainer
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +113,9 @@ def _train(recipe: Recipe, model_class: ModelClass, folder: Path) -> None:
         labels = model_class is SentimentLSTMForSequenceClassification
         train_tokens = training_tokens(recipe, tokenizer, reviews, labels)
         validation_tokens = tokenize(list(reviews["validation"].values()), tokenizer)
+        checkpoint = newest_whole_checkpoint(folder)
 
     trainer = make_trainer(recipe, tokenizer, train_tokens, validation_tokens, model_class)
-    checkpoint = last_checkpoint(folder)
     prepared = time.perf_counter()
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     trained, training_seconds = time.perf_counter(), TrainingTimer.of(trainer).seconds
@@ -178,6 +180,8 @@ _INCIDENTAL_FIELDS = {
     "hub_token",
 }
 
+_WEIGHTS_FILE = "model.safetensors"
+
 # What lies in a folder that nobody has claimed yet: a lock, and a claim that was being written.
 _NO_CLAIM = {LOCK_FILE, f"{RUN_FILE}.part"}
 
@@ -196,6 +200,8 @@ def _is_finished(folder: Path, run: Run) -> bool:
     except FileNotFoundError:
         raise RecipeError(f"{folder}: not empty, and no training run; {advice}") from None
     _refuse_another_run(folder, found, run, advice)
+    if finished:
+        _refuse_damaged_weights(folder)
     if not finished and found.bf16 != run.bf16:
         words = {True: "bf16", False: "fp32"}
         logger.warning(
@@ -223,6 +229,21 @@ def _read_claim(folder: Path) -> tuple[Run, bool]:
         raise RecipeError(
             f"{error}; it may have been begun by version 0.1, whose checkpoints cannot be resumed"
         ) from error
+
+
+def _refuse_damaged_weights(folder: Path) -> None:
+    try:
+        with safe_open(folder / _WEIGHTS_FILE, framework="pt") as weights:
+            names = list(weights.keys())
+            damaged = [name for name in names if not weights.get_tensor(name).isfinite().all()]
+        reason = f"{damaged[0]} is not finite" if damaged else None
+    except (OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+    if reason is not None:
+        raise RecipeError(
+            f"{folder / _WEIGHTS_FILE}: the run is finished, but its weights are damaged "
+            f"({reason}): put the file back, or delete the folder to train anew"
+        )
 
 
 def _refuse_another_run(folder: Path, found: Run, run: Run, advice: str) -> None:
@@ -368,6 +389,7 @@ def _finish(folder: Path, model: PreTrainedModel, results: Results) -> None:
     else:
         model.save_pretrained(folder)
     draw_all(results.redact(), folder)  # pictures leave the machine as they are
+    sync_folder(folder)
     results.write(folder / RESULTS_FILE)
     _clean_up(folder)
 
@@ -375,5 +397,5 @@ def _finish(folder: Path, model: PreTrainedModel, results: Results) -> None:
 def _clean_up(folder: Path) -> None:
     """Remove what only a run in progress needs; one that was killed while it did so leaves some."""
     (folder / RUN_FILE).unlink(missing_ok=True)
-    for checkpoint in folder.glob("checkpoint-*"):
+    for checkpoint in [*folder.glob("checkpoint-*"), *folder.glob(STAGING_FOLDER)]:
         shutil.rmtree(checkpoint)

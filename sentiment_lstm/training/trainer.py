@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,10 +32,12 @@ from transformers import (
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_pt_utils import LengthGroupedSampler as TransformersSampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
+from transformers.trainer_utils import rotate_checkpoints
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
 from ..evaluation.metrics import compute_metrics
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
+from .checkpoints import STAGING_FOLDER, seal
 from .pretraining import SentimentLSTMForPreTraining
 from .recipe import Recipe, RecipeError, RecipeTrainingArguments
 
@@ -137,6 +140,7 @@ class SentimentTrainer(Trainer):
     sampler: LengthGroupedSampler | None = None
     # The averaged weights by name, from the first step on.
     ema: dict[str, torch.Tensor] | None = None
+    _is_staging = False
 
     def compute_loss(
         self,
@@ -216,13 +220,36 @@ class SentimentTrainer(Trainer):
         for name, weight in self._weights().items():
             weight.copy_(values[name])
 
+    def _get_output_dir(self, trial: Any) -> str:
+        folder: str = super()._get_output_dir(trial)
+        return os.path.join(folder, STAGING_FOLDER) if self._is_staging else folder
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        # Before the rest, whose last file marks the checkpoint as whole.
+        """Save as `Trainer` does, but aside, and give it its name when it is whole."""
+        folder = Path(self._get_output_dir(trial))
+        name = f"checkpoint-{self.state.global_step}"
+        staged = folder / STAGING_FOLDER / name
         if self.ema is not None and self.args.should_save:
-            folder = Path(self._get_output_dir(trial), f"checkpoint-{self.state.global_step}")
-            folder.mkdir(parents=True, exist_ok=True)
-            save_file(self.ema, folder / EMA_FILE)
-        super()._save_checkpoint(model, trial)
+            staged.mkdir(parents=True, exist_ok=True)
+            save_file(self.ema, staged / EMA_FILE)
+        self._is_staging = True
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._is_staging = False
+        if self.state.best_global_step:  # which Trainer has looked for where it has saved
+            best = folder / f"checkpoint-{self.state.best_global_step}"
+            self.state.best_model_checkpoint = str(best)
+        self.accelerator.wait_for_everyone()  # each process has written a file
+        if self.args.should_save:
+            self.state.save_to_json(str(staged / "trainer_state.json"))
+            seal(staged, folder / name)
+            # Only now, when the new one is safe.
+            rotate_checkpoints(
+                output_dir=str(folder),
+                save_total_limit=self.args.save_total_limit,
+                best_model_checkpoint=self.state.best_model_checkpoint,
+            )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)

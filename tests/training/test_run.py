@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from support import RECIPES, results_of
 from transformers import TrainerCallback, pipeline
 
@@ -183,7 +183,7 @@ def test_resuming_equals_not_stopping(
         patch.setattr(run_module, "make_trainer", stopping_at(stop))
         with pytest.raises(KeyboardInterrupt):
             train(read_recipe(path))
-    # As if killed while it saved: a checkpoint without its last file.
+    # As if damaged later: a checkpoint without its last file.
     half = shutil.copytree(folder / f"checkpoint-{stop // 3 * 3}", folder / "checkpoint-99")
     (half / "trainer_state.json").unlink()
     train(read_recipe(path))
@@ -231,10 +231,10 @@ def test_a_finished_run_is_not_repeated(
 def test_a_moved_or_silent_run_is_the_same_run(write_recipe: WriteRecipe, tmp_path: Path) -> None:
     path = write_recipe()
     folder = train(read_recipe(path)).rename(tmp_path / "moved")
-    weights = (folder / "model.safetensors").stat()
+    weights = (folder / "model.safetensors").stat().st_mtime_ns
     moved = read_recipe(path, {"output_dir": str(folder), "logging_steps": 5})
     assert train(moved) == folder
-    assert (folder / "model.safetensors").stat() == weights
+    assert (folder / "model.safetensors").stat().st_mtime_ns == weights
 
 
 def test_a_folder_of_version_0_1(write_recipe: WriteRecipe) -> None:
@@ -252,9 +252,9 @@ def test_a_folder_of_version_0_1(write_recipe: WriteRecipe) -> None:
         for source, figures in parts.items()
     }
     file.write_text(json.dumps(results))
-    weights = (folder / "model.safetensors").stat()
+    weights = (folder / "model.safetensors").stat().st_mtime_ns
     assert train(read_recipe(path)) == folder
-    assert (folder / "model.safetensors").stat() == weights, "it is finished"
+    assert (folder / "model.safetensors").stat().st_mtime_ns == weights, "it is finished"
     next(iter(results["reviews"]["train"].values()))["reviews"] += 1
     file.write_text(json.dumps(results))
     with pytest.raises(RecipeError, match="on other reviews"):
@@ -347,6 +347,51 @@ def test_what_a_killed_clean_up_has_left_is_removed_by_the_next_run(
     assert not list(folder.glob("checkpoint-*"))
     assert not (folder / "run.json").exists()
     assert (folder / "results.json").read_bytes() == results
+
+
+def test_a_damaged_checkpoint_changes_nothing_of_the_result(
+    write_recipe: WriteRecipe,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = write_recipe(seed=9, save_total_limit=2, num_train_epochs=1)
+    folder = train(read_recipe(path))
+    expected = load_file(folder / "model.safetensors")
+    shutil.rmtree(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "make_trainer", stopping_at(10))
+        with pytest.raises(KeyboardInterrupt):
+            train(read_recipe(path))
+    steps = sorted(int(each.name.split("-")[1]) for each in folder.glob("checkpoint-*"))
+    assert len(steps) == 2
+    (folder / f"checkpoint-{steps[1]}" / "rng_state.pth").unlink()
+    train(read_recipe(path))
+    assert f"checkpoint-{steps[1]}: rng_state.pth is missing" in caplog.text
+    resumed_from = results_of(folder).training["resumed_from"]
+    assert resumed_from in (f"checkpoint-{steps[0]}", None)
+    for name, weight in load_file(folder / "model.safetensors").items():
+        assert torch.equal(weight, expected[name]), name
+
+
+@pytest.mark.parametrize("damage", ["missing", "short", "not finite", "no weights"])
+def test_a_folder_with_damaged_weights_is_not_finished(
+    damage: str, write_recipe: WriteRecipe
+) -> None:
+    path = write_recipe(num_train_epochs=1)
+    weights = train(read_recipe(path)) / "model.safetensors"
+    if damage == "missing":
+        weights.unlink()
+    elif damage == "short":
+        os.truncate(weights, weights.stat().st_size - 1)
+    elif damage == "not finite":
+        tensors = load_file(weights)
+        next(iter(tensors.values())).view(-1)[0] = float("nan")
+        save_file(tensors, weights)
+    else:
+        weights.write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(RecipeError, match=r"model\.safetensors: .* weights are damaged .* delete"):
+        train(read_recipe(path))
+    assert (weights.parent / "results.json").exists()
 
 
 def test_a_folder_has_one_run_at_a_time(
