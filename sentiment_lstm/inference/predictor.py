@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ class SentimentPredictor:
         batch_tokens: Tokens in a batch, padding included. A longer text is a batch of its own.
 
     Raises:
-        ValueError: If `chunk_size` or `batch_tokens` is below 1.
+        ValueError: If `chunk_size` or `batch_tokens` is below 1, or larger than any index.
     """
 
     def __init__(
@@ -92,10 +93,10 @@ class SentimentPredictor:
         chunk_size: int = CHUNK_SIZE,
         batch_tokens: int = BATCH_TOKENS,
     ) -> None:
-        if chunk_size < 1 or batch_tokens < 1:
+        if not (1 <= chunk_size <= sys.maxsize and 1 <= batch_tokens <= sys.maxsize):
             raise ValueError(
-                f"chunk_size and batch_tokens must be 1 or more; got {chunk_size} and "
-                f"{batch_tokens}"
+                f"chunk_size and batch_tokens must be 1 or more, and at most {sys.maxsize}; got "
+                f"{chunk_size} and {batch_tokens}"
             )
         self.model = model.eval()
         self.tokenizer = tokenizer
