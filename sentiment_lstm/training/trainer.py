@@ -264,7 +264,9 @@ class SentimentTrainer(Trainer):
     def _read_ema(self, checkpoint: str | None) -> dict[str, torch.Tensor] | None:
         if self.args.ema_decay is None or checkpoint is None:
             return None
-        return load_file(Path(checkpoint, EMA_FILE), device=str(self.args.device))
+        # Not by `load_file`, which does not know "cpu:0", as processes that share a CPU have it.
+        ema = load_file(Path(checkpoint, EMA_FILE))
+        return {name: value.to(self.args.device) for name, value in ema.items()}
 
     def _get_train_sampler(
         self, train_dataset: datasets.Dataset | None = None
