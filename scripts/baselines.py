@@ -39,6 +39,7 @@ from sentiment_lstm.training.teachers import (
     READ_AT_LEAST,
     WITHOUT_TEACHER,
     Classifier,
+    add_pretrained_option,
     classifiers,
     read_reviews,
     write_reviews,
@@ -195,13 +196,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--baselines", nargs="+", choices=list(CLASSIFIERS), default=DEFAULT)
-    parser.add_argument(
-        "--pretrained",
-        nargs="+",
-        default=[],
-        metavar="NAME=SOURCE",
-        help="folder or Hub id of minilm or mpnet (default: the packages that carry them)",
-    )
+    add_pretrained_option(parser)
     parser.add_argument("--sizes", nargs="+", type=int, default=[], metavar="REVIEWS")
     parser.add_argument("--curve_dir", type=Path, default=Path("runs/curve"))
     options = parser.parse_args()

@@ -42,6 +42,7 @@ from sentiment_lstm.training.teachers import (
     CLASSIFIERS,
     WITHOUT_TEACHER,
     Classifier,
+    add_pretrained_option,
     classifiers,
     read_reviews,
     write_reviews,
@@ -227,13 +228,7 @@ def main() -> None:
     )
     parser.add_argument("--once", nargs="+", choices=list(CLASSIFIERS), default=[])
     parser.add_argument("--folds", type=int, default=3)
-    parser.add_argument(
-        "--pretrained",
-        nargs="+",
-        default=[],
-        metavar="NAME=SOURCE",
-        help="folder or Hub id of minilm or mpnet (default: the packages that carry them)",
-    )
+    add_pretrained_option(parser)
     parser.add_argument("--output_dir", type=Path, default=Path("runs/teacher"))
     options, fields = parser.parse_known_args()
     try:

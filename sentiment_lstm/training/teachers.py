@@ -7,6 +7,7 @@ from the Hub (see `pretrained.mpnet_folder`).
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import math
@@ -174,6 +175,17 @@ def classifiers(sources: Iterable[str] = ()) -> dict[str, Classifier]:
             raise ValueError(f"{item}: say NAME=SOURCE, where NAME is {' or '.join(PRETRAINED)}")
         found[name] = of_transformer(dataclasses.replace(PRETRAINED[name], source=source))
     return found
+
+
+def add_pretrained_option(parser: argparse.ArgumentParser) -> None:
+    """Let a script take `--pretrained NAME=SOURCE ...`, which is what `classifiers` takes."""
+    parser.add_argument(
+        "--pretrained",
+        nargs="+",
+        default=[],
+        metavar="NAME=SOURCE",
+        help="folder or Hub id of minilm or mpnet (default: the packages that carry them)",
+    )
 
 
 def read_reviews(sources: Iterable[str], on_bad_line: Any = "raise") -> tuple[list[str], list[int]]:
