@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .readers import (
-    MAX_LINE_BYTES,
     SKIP_HINT,
     Placed,
     Record,
@@ -22,7 +21,7 @@ from .readers import (
     shorten,
     valid_text,
 )
-from .sources import ReviewError
+from .sources import MAX_LINE_BYTES, ReviewError
 
 _TEXT_COLUMNS = ("text", "content", "review")
 _LABEL_COLUMNS = ("label", "sentiment")
@@ -171,6 +170,29 @@ def label_coding(labels: Mapping[Any, int | str] | None) -> tuple[tuple[str, int
             "{1: 0, 2: 0, 4: 1, 5: 1}."
         )
     return tuple(sorted(coding.items()))
+
+
+def read_labels(words: Iterable[str]) -> dict[str, str]:
+    """Read what labels mean from words, as a command line has them.
+
+    Args:
+        words: `LABEL=MEANING` each: `1=0`, `5=POSITIVE`. The last `=` counts.
+
+    Returns:
+        Label -> meaning, for `labels` of `load_reviews`.
+
+    Raises:
+        ReviewError: If a word is none, or a label has two meanings.
+    """
+    labels: dict[str, str] = {}
+    for word in words:
+        label, equals, meaning = word.rpartition("=")
+        if not equals or labels.setdefault(label, meaning) != meaning:
+            raise ReviewError(
+                f"labels: {word!r} must be LABEL=MEANING, each label once, as in 1=0 2=0 4=1 5=1."
+            )
+    label_coding(labels)
+    return labels
 
 
 def text_columns(
@@ -417,7 +439,7 @@ def _read_parquet(path: Path, name: str, columns: Columns) -> Iterator[Item]:
     class_names = parquet_columns(path, name)
     layout = _layout(class_names, name, columns)
     wanted = [column for column in (layout.text, layout.label, layout.title) if column]
-    yield from layout.reviews(read_parquet(path, name, wanted))
+    yield from layout.reviews(read_parquet(path, name, wanted, columns.max_line_bytes))
 
 
 _READERS: dict[str, Callable[[Path, str, Columns], Iterator[Item]]] = {

@@ -31,9 +31,10 @@ from .columns import (
     read_reviews,
     reviews_of_records,
 )
-from .readers import MAX_LINE_BYTES, Record, format_of, read_csv
+from .readers import Record, format_of, read_csv
 from .sources import (
     ACCEPTED,
+    MAX_LINE_BYTES,
     SAMPLE,
     SPLITS,
     ReviewError,
@@ -121,8 +122,8 @@ def load_reviews(
         cache_dir: Where the Arrow files are kept. Defaults to the cache of `datasets`.
         revision: Branch, tag or commit of a Hub dataset. Defaults to its main branch.
         max_line_bytes: How many bytes of memory a line of a text file may take, and a row of a csv
-            file. A longer line ends the file, as damage of an archive does; a longer csv row is
-            one with a quote that is never closed. Defaults to 32 MiB.
+            or parquet file. A longer one ends the file, as damage of an archive does; a longer csv
+            row is one with a quote that is never closed. Defaults to 32 MiB.
 
     Returns:
         A memory-mapped dataset with exactly the columns `text` (`string`) and `label`
@@ -153,6 +154,7 @@ def load_many(
     sources: Iterable[str],
     *,
     on_bad_line: OnBadLine = "raise",
+    labels: Mapping[Any, int | str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     max_line_bytes: int = MAX_LINE_BYTES,
 ) -> dict[str, datasets.Dataset]:
@@ -161,6 +163,7 @@ def load_many(
     Args:
         sources: `SOURCE` or `SOURCE:SPLIT` each; see [`load_reviews`].
         on_bad_line: See there.
+        labels: See there; they go for every source.
         cache_dir: See there.
         max_line_bytes: See there.
 
@@ -172,7 +175,7 @@ def load_many(
         ReviewError: As [`load_reviews`], and like it the errors of missing files and of the Hub.
     """
     wanted = {spec: _with_split(parse_source(spec)) for spec in sources}
-    columns = Columns(max_line_bytes=max_line_bytes)
+    columns = Columns(coding=label_coding(labels), max_line_bytes=max_line_bytes)
     options = _Options(columns, _skips(on_bad_line), _cache(cache_dir))
     loaded = _load(wanted.values(), options)
     return {spec: loaded[source] for spec, source in wanted.items()}
@@ -287,7 +290,7 @@ def _load_file(name: str, splits: list[str], options: _Options) -> list[datasets
 
 def _load_sample(splits: list[str], options: _Options) -> list[datasets.Dataset]:
     if options.columns != Columns():
-        raise ReviewError("sample: it has no columns to choose from.")
+        raise ReviewError("sample: its columns and labels are known, so none can be given.")
     expects = "sample: it has the splits `train`, `validation` and `test`"
     slices = [parse_split(split, SPLITS, expects) for split in splits]
     # find_spec, because importing the package's modules would pull in pandas and read the file.

@@ -9,19 +9,20 @@ from __future__ import annotations
 import bz2
 import csv
 import json
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from .sources import ACCEPTED, ReviewError, file_format
+from .sources import ACCEPTED, MAX_LINE_BYTES, ReviewError, file_format
 
 SKIP_HINT = 'Mend it, or pass on_bad_line="skip" to leave bad lines out.'
 
+# The name that callers, recipes and the command line have for the limit.
+RAISE_LIMIT = "max_line_bytes (`--max_line_bytes` on the command line)"
+
 _T = TypeVar("_T")
-# What a line may have, and all lines of a csv record: much more than any review has, and little
-# enough to be held in memory.
-MAX_LINE_BYTES = 1 << 25
 # The csv module takes a C long, which has 32 bits on some systems.
 _LARGEST_FIELD = (1 << 31) - 1
 
@@ -107,7 +108,8 @@ def read_lines(path: Path, name: str, max_line_bytes: int = MAX_LINE_BYTES) -> I
 
 def limited_lines(stream: BinaryIO, max_line_bytes: int) -> Iterator[bytes]:
     """Read the lines of a stream; of one that is too long only one byte more than it may have."""
-    return iter(lambda: stream.readline(max_line_bytes + 1), b"")
+    size = min(max_line_bytes + 1, sys.maxsize)
+    return iter(lambda: stream.readline(size), b"")
 
 
 def decoded_lines(
@@ -128,19 +130,23 @@ def decoded_lines(
         BrokenFileError: At a line that is too long.
         ReviewError: If no line can be so short.
     """
-    if max_line_bytes < 1:
-        raise ReviewError(f"max_line_bytes is 1 or more, not {max_line_bytes!r}.")
+    _check_limit(max_line_bytes)
     for number, line in enumerate(lines, 1):
         if len(line) > max_line_bytes:
             raise BrokenFileError(
                 f"{name}:{number}: a line of more than {max_line_bytes} bytes. Raise "
-                'max_line_bytes if it is a review, or pass on_bad_line="skip" to keep the lines '
+                f'{RAISE_LIMIT} if it is a review, or pass on_bad_line="skip" to keep the lines '
                 "before."
             )
         if number == 1:
             # The byte order mark that Windows programs write.
             line = line.removeprefix(b"\xef\xbb\xbf")
         yield line.decode("utf-8", errors="surrogateescape")
+
+
+def _check_limit(max_line_bytes: int) -> None:
+    if max_line_bytes < 1:
+        raise ReviewError(f"max_line_bytes is 1 or more, not {max_line_bytes!r}.")
 
 
 def read_numbered_lines(
@@ -350,30 +356,57 @@ def parquet_columns(path: Path, name: str) -> dict[str, list[str] | None]:
     return {column: getattr(feature, "names", None) for column, feature in features.items()}
 
 
-def read_parquet(path: Path, name: str, columns: Sequence[str]) -> Iterator[Record]:
-    """Read the rows of a parquet file, a thousand at a time.
+def read_parquet(
+    path: Path, name: str, columns: Sequence[str], max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[Record]:
+    """Read the rows of a parquet file, a row group after the other.
+
+    Texts that occur again are held once, as in the file: a kilobyte may say a text of megabytes a
+    thousand times. What a *page* holds is unpacked as a whole; the format allows two gigabytes.
 
     Args:
         path: The file.
         name: What messages call it.
         columns: Those to read.
+        max_line_bytes: How long the texts of a row may be together.
 
     Yields:
         The records; their place is `FILE:ROW`, from 1.
 
     Raises:
         ReviewError: If it is no parquet file.
-        BrokenFileError: Where it is damaged.
+        BrokenFileError: Where it is damaged, or a row is too long.
     """
     import pyarrow
 
+    _check_limit(max_line_bytes)
     file = _open_parquet(path, name)
+    texts = [
+        column.path
+        for column in file.schema
+        if column.physical_type == "BYTE_ARRAY" and column.path in columns
+    ]
+    file = _open_parquet(path, name, texts)
     number = 0
     try:
-        for batch in file.iter_batches(batch_size=1000, columns=list(columns)):
-            for record in batch.to_pylist():
-                number += 1
-                yield f"{name}:{number}", record
+        for group in range(file.num_row_groups):
+            size, rows = _unpacked_size(file.metadata.row_group(group), columns)
+            if size > _PARQUET_OVERHEAD + rows * max_line_bytes:
+                raise _too_long_row(
+                    name, number + 1, "in the group of this row is one", max_line_bytes
+                )
+            batches = file.iter_batches(1000, row_groups=[group], columns=list(columns))
+            for batch in batches:
+                sizes = _text_sizes(batch)
+                # Row by row where they may be too much to hold, all together or one of them.
+                fits = sum(sizes) <= min(max_line_bytes, MAX_LINE_BYTES)
+                step = max(1, len(batch)) if fits else 1
+                for start in range(0, len(batch), step):
+                    if not fits and sizes[start] > max_line_bytes:
+                        raise _too_long_row(name, number + 1, "a row", max_line_bytes)
+                    for record in _decoded(batch.slice(start, step)).to_pylist():
+                        number += 1
+                        yield f"{name}:{number}", record
     except (pyarrow.ArrowException, OSError) as error:
         raise BrokenFileError(
             f"{name}:{number + 1}: the file is damaged from this row on ({error}). Fetch it again, "
@@ -474,12 +507,55 @@ def _lines_of(chunks: Iterable[bytes], max_line_bytes: int) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-def _open_parquet(path: Path, name: str) -> Any:
+# Headers and statistics of a row group that holds next to nothing.
+_PARQUET_OVERHEAD = 1 << 16
+
+
+def _unpacked_size(group: Any, columns: Sequence[str]) -> tuple[int, int]:
+    """How many bytes the pages of some columns take, and how many rows there are."""
+    chunks = [group.column(index) for index in range(group.num_columns)]
+    wanted = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns]
+    return sum(chunk.total_uncompressed_size for chunk in wanted), group.num_rows
+
+
+def _text_sizes(batch: Any) -> list[int]:
+    """How many bytes the texts of each row take."""
+    import pyarrow.compute
+
+    sizes = [0] * len(batch)
+    for column in batch.columns:
+        if isinstance(column, pyarrow.DictionaryArray):
+            lengths = pyarrow.compute.binary_length(column.dictionary).take(column.indices)
+            sizes = [
+                size + (more or 0) for size, more in zip(sizes, lengths.to_pylist(), strict=True)
+            ]
+    return sizes
+
+
+def _decoded(batch: Any) -> Any:
+    """A batch without dictionaries: with its texts written out."""
+    import pyarrow
+
+    columns = [
+        column.dictionary_decode() if isinstance(column, pyarrow.DictionaryArray) else column
+        for column in batch.columns
+    ]
+    return pyarrow.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _too_long_row(name: str, number: int, what: str, max_line_bytes: int) -> BrokenFileError:
+    return BrokenFileError(
+        f"{name}:{number}: {what} of more than {max_line_bytes} bytes. Raise {RAISE_LIMIT} if it "
+        'is a review, or pass on_bad_line="skip" to keep the rows before.'
+    )
+
+
+def _open_parquet(path: Path, name: str, dictionaries: Sequence[str] = ()) -> Any:
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
     try:
-        return ParquetFile(path)
+        return ParquetFile(path, read_dictionary=list(dictionaries))
     except (pyarrow.ArrowException, OSError) as error:
         raise _unreadable_parquet(name, error) from error
 

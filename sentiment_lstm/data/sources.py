@@ -22,6 +22,9 @@ ACCEPTED = (
     "Accepted are fastText lines (.ft.txt, .txt), .csv and .jsonl, each also as .gz or .bz2; "
     ".parquet; a dataset on the Hub (owner/name); and the word `sample`."
 )
+# What a line may have, and all lines of a csv record: much more than any review has, and little
+# enough to be held in memory.
+MAX_LINE_BYTES = 1 << 25
 
 
 class ReviewError(ValueError):

@@ -10,7 +10,6 @@ from typing import BinaryIO
 
 from .columns import joined, text_columns, without_label
 from .readers import (
-    MAX_LINE_BYTES,
     Record,
     decoded_lines,
     format_of,
@@ -22,7 +21,11 @@ from .readers import (
     read_numbered_lines,
     valid_text,
 )
-from .sources import ReviewError
+from .sources import MAX_LINE_BYTES, ReviewError
+
+# What a chunk may hold before it ends early: eight thousand characters for each of the 4,096 texts
+# that a chunk has by default, which reviews have nowhere near.
+MAX_CHUNK_CHARACTERS = 1 << 25
 
 
 def read_texts(
@@ -83,6 +86,31 @@ def read_stream(
     """
     lines = decoded_lines(limited_lines(stream, max_line_bytes), name, max_line_bytes)
     yield from _without_skip_hint(_texts_of_lines(numbered_lines(lines, name)))
+
+
+def chunks(
+    texts: Iterable[str], size: int, max_characters: int = MAX_CHUNK_CHARACTERS
+) -> Iterator[list[str]]:
+    """Cut texts into chunks that memory holds, however long the texts are.
+
+    Args:
+        texts: Any number; they are taken as they are needed.
+        size: How many texts a chunk has, if they are not too long.
+        max_characters: A chunk ends with the text that makes it so long.
+
+    Yields:
+        The chunks, in order; none is empty. The same texts are always cut at the same places.
+    """
+    chunk: list[str] = []
+    characters = 0
+    for text in texts:
+        chunk.append(text)
+        characters += len(text)
+        if len(chunk) == size or characters >= max_characters:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
 
 
 def _texts_of_lines(lines: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -6,7 +6,7 @@ temperature, metrics, slices and comparisons need no second look at the texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
+from ..data.texts import chunks
 from ..inference.predictor import SentimentPredictor
 from .metrics import SentimentMetrics, fit_temperature, log_probabilities
 from .slices import has_negation, score_slices
@@ -112,8 +113,8 @@ def predict_reviews(predictor: SentimentPredictor, reviews: datasets.Dataset) ->
     """
 
     def token_ids() -> Iterable[list[list[int]]]:
-        for batch in reviews.iter(batch_size=predictor.chunk_size):
-            yield predictor.encode(batch["text"])
+        for chunk in chunks(_texts_of(reviews), predictor.chunk_size):
+            yield predictor.encode(chunk)
 
     return _collect(predictor, token_ids(), reviews)
 
@@ -131,8 +132,8 @@ def predict_tokens(
     Returns:
         The predictions, in the order of the reviews.
     """
-    chunks = (batch["input_ids"] for batch in tokens.iter(batch_size=predictor.chunk_size))
-    return _collect(predictor, chunks, reviews)
+    known_ids = (batch["input_ids"] for batch in tokens.iter(batch_size=predictor.chunk_size))
+    return _collect(predictor, known_ids, reviews)
 
 
 def calibrate(predictions: Predictions) -> float:
@@ -170,6 +171,12 @@ def measure(predictions: Predictions) -> dict[str, Any]:
     return found
 
 
+def _texts_of(reviews: datasets.Dataset) -> Iterator[str]:
+    # Few at a time: a review may have up to `max_line_bytes`.
+    for batch in reviews.select_columns("text").iter(batch_size=32):
+        yield from batch["text"]
+
+
 def _collect(
     predictor: SentimentPredictor,
     chunks: Iterable[list[list[int]]],
@@ -180,11 +187,7 @@ def _collect(
     for ids in chunks:
         probabilities.append(predictor.predict_proba_ids(ids))
         lengths += map(len, ids)
-    negated = [
-        has_negation(text)
-        for batch in reviews.select_columns("text").iter(batch_size=1000)
-        for text in batch["text"]
-    ]
+    negated = [has_negation(text) for text in _texts_of(reviews)]
     return Predictions(
         np.concatenate(probabilities),
         np.array(reviews["label"][:], dtype=np.int64),

@@ -28,6 +28,7 @@ from transformers import (
 
 from .. import auto_classes  # noqa: F401 - registers our classes with the Auto classes
 from ..data.columns import joined, text_columns
+from ..data.texts import chunks
 from ..tokenization import private_backend
 
 # Texts that are sorted by length together. More make better batches and the first answer later.
@@ -77,7 +78,8 @@ class SentimentPredictor:
             two labels are close. The labels are those of the model, the probabilities within
             0.005 of its own. Changes nothing where the machine does not compute in bf16, or where
             a number counts rather than a label.
-        chunk_size: Texts that are sorted by length together.
+        chunk_size: Texts that are sorted by length together; fewer where they are very long, see
+            `data.texts.chunks`.
         batch_tokens: Tokens in a batch, padding included. A longer text is a batch of its own.
 
     Raises:
@@ -266,8 +268,7 @@ class SentimentPredictor:
 
     def _stream_proba(self, texts: Iterable[str]) -> Iterator[NDArray[np.float32]]:
         """Probabilities `(chunk, num_labels)` of one chunk of texts after the other."""
-        remaining = _only_strings(texts)
-        while chunk := list(itertools.islice(remaining, self.chunk_size)):
+        for chunk in chunks(_only_strings(texts), self.chunk_size):
             yield self.predict_proba_ids(self.encode(chunk))
 
     @torch.inference_mode()

@@ -29,7 +29,7 @@ from review_files import (
 )
 
 from sentiment_lstm.data.dataset import LABEL_NAMES, ReviewError
-from sentiment_lstm.data.readers import MAX_LINE_BYTES
+from sentiment_lstm.data.sources import MAX_LINE_BYTES
 from sentiment_lstm.data.texts import read_texts
 
 load = load_with_own_cache
