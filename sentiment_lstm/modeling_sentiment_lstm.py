@@ -22,6 +22,7 @@ within 1/sqrt(units), and within 1/sqrt(pooled).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,8 @@ from .configuration_sentiment_lstm import SentimentLSTMConfig
 
 # What is known of the text read so far, by name; every tensor has the batch dimension first.
 State = dict[str, torch.Tensor]
+# `hidden` and `cell` of one direction as its layer takes and gives them, each `(1, batch, units)`.
+_Cell = tuple[torch.Tensor, torch.Tensor]
 # Where each token went, and which token came to each place: what `_move_padding_right` returns.
 _Moved = tuple[torch.Tensor, torch.Tensor]
 # True for words, False for padding, `(batch, sequence, 1)` bool; `None` where there is no padding.
@@ -48,8 +51,9 @@ class SentimentLSTMModelOutput(BaseModelOutputWithPooling):
     """What `SentimentLSTMModel` returns.
 
     Args:
-        last_hidden_state (`torch.FloatTensor` of shape `(batch, sequence, hidden_size)`): States
-            of the last layer, zero at padding.
+        last_hidden_state (`torch.FloatTensor` of shape `(batch, sequence, hidden_size)`,
+            *optional*): States of the last layer, zero at padding; unless
+            `output_last_hidden_state=False`.
         pooler_output (`torch.FloatTensor` of shape `(batch, poolings * hidden_size)`): The
             review as one vector; zero for an empty review.
         hidden_states (`tuple` of `torch.FloatTensor`, *optional*): With
@@ -142,6 +146,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         self.embedding_dropout = SentimentLSTMDropout(config.embedding_dropout, shared=locked)
         sizes = [config.embedding_size] + [config.hidden_size] * (config.num_hidden_layers - 1)
         self.layers = nn.ModuleList(SentimentLSTMLayer(config, size) for size in sizes)
+        self.units = config.hidden_size // (2 if config.bidirectional else 1)
         self.hidden_dropout = SentimentLSTMDropout(config.hidden_dropout, shared=locked)
         self.pooler = SentimentLSTMPooler(config)
         self.post_init()
@@ -156,9 +161,13 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         use_cache: bool | None = None,
         output_hidden_states: bool | None = None,
         *,
+        output_last_hidden_state: bool = True,
         return_dict: bool | None = None,  # read by the decorator
     ) -> SentimentLSTMModelOutput | tuple[Any, ...]:
         """Read a batch of reviews, or the next pieces of them.
+
+        A review may have any length. Where all states are wanted or a gradient is, the memory
+        that it takes grows with it; else see `output_last_hidden_state`.
 
         Args:
             input_ids: Word ids, `(batch, sequence)` int64. A sequence of length 0 is an empty
@@ -170,6 +179,9 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
                 one. Only with one direction and with padding masked out.
             use_cache: Whether to return the state for the next piece.
             output_hidden_states: Whether to return the states of all layers.
+            output_last_hidden_state: Whether to return those of the last one. Without them a
+                batch that is too large for one run of a layer is pooled in little memory besides
+                its ids, in evaluation and without gradients: see `_pool_in_pieces`.
             return_dict: Whether to return a `SentimentLSTMModelOutput` rather than a tuple.
 
         Returns:
@@ -185,11 +197,10 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         words = self._validate_inputs(input_ids, attention_mask, inputs_embeds, state, use_cache)
         length = words.shape[1]
         words, mask, moved = self._right_pad(words, _word_mask(words, attention_mask))
-        if inputs_embeds is None:
-            hidden = self.embeddings(words)  # (B, T, E)
-        else:  # not multiplied by the mask: padding may hold NaN
-            hidden = words.masked_fill(~mask.unsqueeze(-1), 0.0)
-        hidden = self.embedding_dropout(self.word_dropout(hidden))
+        pools_only = not (output_hidden_states or output_last_hidden_state)
+        if pools_only and state is None and not use_cache and self._is_too_large(words):
+            return SentimentLSTMModelOutput(pooler_output=self._pool_large(words, mask))
+        hidden = self.embedding_dropout(self.word_dropout(self._word_vectors(words, mask)))
         lengths = mask.sum(1)  # (B,)
         is_word = None if _all_words(mask) else mask.unsqueeze(-1)  # (B, T, 1)
         all_states: list[torch.Tensor] = []
@@ -205,7 +216,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
             if output_hidden_states:
                 hidden = _record_hidden_state(hidden, moved, all_states)
             cells.append(cell)
-        if not output_hidden_states:
+        if output_last_hidden_state and not output_hidden_states:
             _record_hidden_state(hidden, moved, all_states)
         pooled, seen = self.pooler(hidden, is_word, lengths, state)  # (B, P * H)
 
@@ -214,7 +225,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         if use_cache:
             seen |= {name: torch.stack([cell[name] for cell in cells], 1) for name in _CELLS}
         return SentimentLSTMModelOutput(
-            last_hidden_state=all_states[-1],
+            last_hidden_state=all_states[-1] if output_last_hidden_state else None,
             pooler_output=pooled,
             hidden_states=tuple(all_states) if output_hidden_states else None,
             state=seen if use_cache else None,
@@ -260,6 +271,80 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
             self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
         # Tokenizers return an empty text as floats, and the pipeline then its whole batch.
         return input_ids.long() if input_ids.is_floating_point() else input_ids
+
+    def _word_vectors(self, words: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """The vectors `(batch, sequence, embedding_size)` of ids, or those that were given."""
+        if words.dim() == 2:
+            words = self.embeddings(words)
+        elif mask is not None:  # not multiplied by the mask: padding may hold NaN
+            words = words.masked_fill(~mask.unsqueeze(-1), 0.0)
+        return words
+
+    def _is_too_large(self, words: torch.Tensor) -> bool:
+        """Whether a batch is pooled part by part, where nothing but the pooled is wanted."""
+        if self.training or torch.is_grad_enabled():
+            return False
+        return len(_cut(words, self.units)) > 1
+
+    def _pool_large(self, words: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Pool a right-padded batch part by part: `(batch, poolings * hidden_size)`.
+
+        It is halved until the halves, each cut to its longest review, can be read at once; a
+        review that alone cannot is read in pieces.
+        """
+        longest = max(1, int(mask.sum(1).max()))
+        words, mask = words[:, :longest], mask[:, :longest]
+        if not self._is_too_large(words):
+            name = "input_ids" if words.dim() == 2 else "inputs_embeds"
+            options = {"output_last_hidden_state": False, "return_dict": True}
+            output = self(**{name: words}, attention_mask=mask, **options)
+            pooled: torch.Tensor = output.pooler_output
+            return pooled
+        if len(words) == 1:
+            return self._pool_in_pieces(words)
+        halves = zip(words.chunk(2), mask.chunk(2), strict=True)
+        return torch.cat([self._pool_large(*half) for half in halves])
+
+    def _pool_in_pieces(self, words: torch.Tensor) -> torch.Tensor:
+        """Pool one review without padding in the memory of a piece, besides its ids.
+
+        The reverse direction comes to a piece from the pieces behind it. So the review is read
+        from its end first, to keep in which state that is, and then from its start, pooling. A
+        layer that is stacked reads what those below say anew each time, rather than have it kept:
+        `n` layers of two directions take n + 1/2 times as long as at once.
+        """
+        pieces = _cut(words, self.units)
+        # What each layer needs to read each piece: the states of the directions that come to it.
+        cells: list[list[State]] = [[{} for _ in pieces] for _ in self.layers]
+        start = words.new_zeros(1, self.units, dtype=_at_least_fp32(self.dtype))
+        for depth, layer in enumerate(cells, 1):
+            if self.config.bidirectional:
+                layer[-1] |= dict.fromkeys(_CELLS_BEHIND, start)
+                for index in reversed(range(len(pieces))):  # the last layer from its end only
+                    self._read_piece(pieces, index, cells[:depth])
+            layer[0] |= dict.fromkeys(_CELLS, start)
+            if self.config.bidirectional and depth < len(cells):
+                for index in range(len(pieces)):
+                    self._read_piece(pieces, index, cells[:depth])
+        seen: State | None = None
+        for index in range(len(pieces)):
+            hidden, lengths = self._read_piece(pieces, index, cells)
+            pooled, seen = self.pooler(hidden, None, lengths, seen)
+        vector: torch.Tensor = pooled
+        return vector
+
+    def _read_piece(
+        self, pieces: Sequence[torch.Tensor], index: int, cells: list[list[State]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """States and lengths of one piece after the layers of `cells`, which are brought on."""
+        hidden = self._word_vectors(pieces[index])
+        lengths = torch.full(hidden.shape[:1], hidden.shape[1], device=hidden.device)
+        for layer, states in zip(self.layers, cells, strict=False):
+            hidden, after = layer(hidden, lengths, states[index], padded=False)
+            for names, there in ((_CELLS, index + 1), (_CELLS_BEHIND, index - 1)):
+                if names[0] in after and 0 <= there < len(pieces):
+                    states[there] |= {name: after[name] for name in names}
+        return hidden, lengths
 
     def _right_pad(
         self, words: torch.Tensor, mask: torch.Tensor
@@ -338,7 +423,7 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
         *,
         return_dict: bool | None = None,  # read by the decorator
     ) -> SentimentLSTMClassifierOutput | tuple[Any, ...]:
-        """Classify a batch of reviews.
+        """Classify a batch of reviews, of any length.
 
         Args:
             input_ids: See `SentimentLSTMModel.forward`, as for the arguments not named here.
@@ -361,6 +446,7 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
             state=state,
             use_cache=use_cache,
             output_hidden_states=output_hidden_states,
+            output_last_hidden_state=False,
             return_dict=True,
         )
         logits = self.classifier(self.dropout(outputs.pooler_output))  # (B, num_labels)
@@ -441,23 +527,38 @@ class SentimentLSTMLayer(nn.Module):
         Args:
             hidden: `(batch, sequence, input_size)`; its first `lengths` positions are words.
             lengths: `(batch,)` int64, in words.
-            cell: `hidden` and `cell`, each `(batch, units)`, after the pieces before this one.
+            cell: `hidden` and `cell`, each `(batch, units)`, after the pieces before this one,
+                and `hidden_behind` and `cell_behind` of the reverse direction after those behind
+                it; a direction that is not among them is not read.
             use_cache: Whether `hidden` and `cell` after the last word are needed.
             padded: Whether any review is shorter than the sequence.
 
         Returns:
             The states `(batch, sequence, hidden_size)`, of no meaning at padding, and with
-            `use_cache` the new `hidden` and `cell`, else an empty dict.
+            `use_cache` or `cell` what is to be `cell` for the next piece, else an empty dict.
         """
         weight_dropout = self.weight_dropout if self.training else 0.0
-        if use_cache or cell is not None:
-            return _run_stateful(self.forward_lstm, hidden, lengths, cell, weight_dropout)
-        states = _run(self.forward_lstm, hidden, weight_dropout)
-        if self.backward_lstm is not None:
-            order = _reversal(lengths, hidden.shape[1]) if padded else None
-            backward = _run(self.backward_lstm, _reverse_sequences(hidden, order), weight_dropout)
-            states = torch.cat([states, _reverse_sequences(backward, order)], dim=-1)
-        return states, {}
+        if use_cache and cell is None:
+            shape = (len(hidden), self.forward_lstm.hidden_size)
+            start = hidden.new_zeros(shape, dtype=_at_least_fp32(hidden.dtype))
+            cell = dict.fromkeys(_CELLS, start)
+        order = None
+        if self.backward_lstm is not None and padded:
+            order = _reversal(lengths, hidden.shape[1])
+        states: list[torch.Tensor] = []
+        after: State = {}
+        for lstm, names in ((self.forward_lstm, _CELLS), (self.backward_lstm, _CELLS_BEHIND)):
+            if lstm is None or (cell is not None and names[0] not in cell):
+                continue
+            inputs = hidden if lstm is self.forward_lstm else _reverse_sequences(hidden, order)
+            if cell is None:
+                run, _ = _run(lstm, inputs, weight_dropout)
+            else:
+                before = (cell[names[0]], cell[names[1]])
+                run, last = _run_stateful(lstm, inputs, lengths, before, weight_dropout, padded)
+                after |= dict(zip(names, last, strict=True))
+            states.append(run if lstm is self.forward_lstm else _reverse_sequences(run, order))
+        return states[0] if len(states) == 1 else torch.cat(states, dim=-1), after
 
 
 class SentimentLSTMPooler(nn.Module):
@@ -509,7 +610,9 @@ class SentimentLSTMPooler(nn.Module):
         last = hidden[rows, (lengths - 1).clamp(min=0)]  # (B, H)
         if self.backward_units:  # the reverse direction ends at the first word
             units = self.backward_units
-            last = torch.cat([last[:, :-units], hidden[:, 0, -units:]], dim=-1)
+            # That of the first piece, which is not empty: only a text alone is read so.
+            first = hidden[:, 0, -units:] if before is None else before["last"][:, -units:]
+            last = torch.cat([last[:, :-units], first], dim=-1)
         if before is not None:
             last = torch.where(lengths.unsqueeze(-1) == 0, before["last"], last)
         return last, {"last": last}
@@ -528,7 +631,7 @@ class SentimentLSTMPooler(nn.Module):
     def _mean(
         self, hidden: torch.Tensor, is_word: _IsWord, lengths: torch.Tensor, before: State | None
     ) -> tuple[torch.Tensor, State]:
-        total = hidden.sum(1, dtype=_at_least_fp32(hidden))  # (B, H)
+        total = hidden.sum(1, dtype=_at_least_fp32(hidden.dtype))  # (B, H)
         count = lengths.unsqueeze(-1)  # (B, 1)
         if before is not None:
             total, count = total + before["sum"], count + before["count"]
@@ -538,7 +641,8 @@ class SentimentLSTMPooler(nn.Module):
         self, hidden: torch.Tensor, is_word: _IsWord, lengths: torch.Tensor, before: State | None
     ) -> tuple[torch.Tensor, State]:
         assert self.attention is not None
-        scores = (hidden @ self.attention).to(_at_least_fp32(hidden)).unsqueeze(-1)  # (B, T, 1)
+        scores = (hidden @ self.attention).unsqueeze(-1)  # (B, T, 1)
+        scores = scores.to(_at_least_fp32(hidden.dtype))
         scores = _mask_scores(scores, is_word, torch.finfo(torch.float32).min)
         top = scores.amax(1)  # (B, 1)
         if before is not None:
@@ -557,7 +661,14 @@ class SentimentLSTMPooler(nn.Module):
         return weighted / total.clamp(min=torch.finfo(torch.float32).tiny), seen
 
 
-_CELLS = ("hidden", "cell")  # the names that the layers' own states have in a State
+# The names that the layers' own states have in a State: of the two directions.
+_CELLS = ("hidden", "cell")
+_CELLS_BEHIND = ("hidden_behind", "cell_behind")
+
+# Bytes that the gates of one LSTM call may take: at 2 GiB oneDNN fails ("could not create a
+# primitive"). A piece of what is larger takes this much: enough for full speed.
+_LARGEST_RUN = 2**31
+_PIECE = 2**25
 
 
 def _new_lstm_parameter(name: str, parameter: torch.Tensor) -> torch.Tensor:
@@ -664,20 +775,48 @@ def _record_hidden_state(
     return _take(record[-1], order)
 
 
-def _at_least_fp32(values: torch.Tensor) -> torch.dtype:
+def _at_least_fp32(dtype: torch.dtype) -> torch.dtype:
     """The dtype to add up in: a sum of many bf16 numbers would be rounded away."""
-    return torch.promote_types(values.dtype, torch.float32)
+    return torch.promote_types(dtype, torch.float32)
 
 
-def _run(lstm: nn.LSTM, inputs: torch.Tensor, weight_dropout: float = 0.0) -> torch.Tensor:
-    """Run one direction from zero states: `(batch, sequence, units)`."""
+def _cut(values: torch.Tensor, units: int) -> tuple[torch.Tensor, ...]:
+    """Pieces of `(batch, sequence, ...)` along the sequence for a layer; one, if it can take all.
+
+    A traced or exported model has no such choice, and cannot read what is too large.
+    """
+    if not _may_ask_data():
+        return (values,)
+    # oneDNN keeps four gates a unit as fp32, whatever the dtype, and rounds that up.
+    step = values.shape[0] * (4 * units + 28) * 4
+    if step * values.shape[1] < _LARGEST_RUN:
+        return (values,)
+    pieces: tuple[torch.Tensor, ...] = values.split(max(1, _PIECE // step), dim=1)
+    return pieces
+
+
+def _run(
+    lstm: nn.LSTM, inputs: torch.Tensor, weight_dropout: float = 0.0, before: _Cell | None = None
+) -> tuple[torch.Tensor, _Cell]:
+    """Run one direction from given states, or from zero: `(batch, sequence, units)`.
+
+    What is too large for one call is run piece by piece. Both are returned: the states, and those
+    after the last step.
+    """
     dtype = torch.float32 if _lacks_kernel(inputs) else inputs.dtype
+    if before is not None:
+        dtype = before[0].dtype
+    weights = None
     if dtype != inputs.dtype or weight_dropout:
-        run = functional_call(lstm, _weights(lstm, dtype, weight_dropout), (inputs.to(dtype),))
-    else:
-        run = lstm(inputs)
-    states: torch.Tensor = run[0]
-    return states.to(inputs.dtype)
+        weights = _weights(lstm, dtype, weight_dropout)
+    states: list[torch.Tensor] = []
+    for piece in _cut(inputs, lstm.hidden_size):
+        arguments = (piece.to(dtype), before)
+        run = lstm(*arguments) if weights is None else functional_call(lstm, weights, arguments)
+        states.append(run[0].to(inputs.dtype))
+        before = run[1]
+    assert before is not None
+    return states[0] if len(states) == 1 else torch.cat(states, dim=1), before
 
 
 def _weights(lstm: nn.LSTM, dtype: torch.dtype, weight_dropout: float) -> dict[str, torch.Tensor]:
@@ -693,19 +832,20 @@ def _run_stateful(
     lstm: nn.LSTM,
     inputs: torch.Tensor,
     lengths: torch.Tensor,
-    cell: State | None,
-    weight_dropout: float = 0.0,
-) -> tuple[torch.Tensor, State]:
-    """Run one direction from given states to those after each review's last word.
+    cell: tuple[torch.Tensor, torch.Tensor],
+    weight_dropout: float,
+    padded: bool,
+) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    """Run one direction from given states `(batch, units)` to those after each last word.
 
-    Packed, since only so the layer gives the cell state at the last word and not after padding;
-    in fp32 or more, so that rounding does not pile up over the pieces.
+    Packed where there is padding, since only so the layer gives the cell state at the last word
+    and not after padding; in fp32 or more, so that rounding does not pile up over the pieces.
     """
-    dtype = _at_least_fp32(inputs)
-    if cell is None:
-        zeros = inputs.new_zeros(inputs.shape[0], lstm.hidden_size, dtype=dtype)
-        cell = dict.fromkeys(_CELLS, zeros)
-    before = tuple(cell[name].to(dtype).unsqueeze(0) for name in _CELLS)  # 2 x (1, B, units)
+    dtype = _at_least_fp32(inputs.dtype)
+    before = (cell[0].to(dtype).unsqueeze(0), cell[1].to(dtype).unsqueeze(0))  # (1, B, units)
+    if not padded:
+        states, after = _run(lstm, inputs, weight_dropout, before)
+        return states, (after[0][0], after[1][0])
     packed = nn.utils.rnn.pack_padded_sequence(
         inputs.to(dtype), lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
     )
@@ -715,9 +855,8 @@ def _run_stateful(
         packed, batch_first=True, total_length=inputs.shape[1]
     )
     empty = lengths.unsqueeze(-1) == 0  # an empty piece was read as one step of padding
-    return states.to(inputs.dtype), {
-        name: torch.where(empty, cell[name], after[index][0]) for index, name in enumerate(_CELLS)
-    }
+    hidden, carried = (torch.where(empty, cell[i], after[i][0]) for i in range(2))
+    return states.to(inputs.dtype), (hidden, carried)
 
 
 def _lacks_kernel(inputs: torch.Tensor) -> bool:

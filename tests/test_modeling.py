@@ -179,10 +179,164 @@ def test_pieces_give_the_states_and_logits_of_the_whole(
     torch.testing.assert_close(torch.cat(states, 1), whole.hidden_states[-1], atol=1e-6, rtol=1e-5)
 
 
+def test_pieces_without_padding_give_the_logits_of_the_whole(make_model: MakeModel) -> None:
+    model = randomised(make_model(bidirectional=False, num_hidden_layers=2, pooling=EVERY_POOLING))
+    ids = torch.randint(2, 40, (3, 9))
+    with torch.no_grad():
+        first = model(ids[:, :4], use_cache=True)
+        second = model(ids[:, 4:], state=first.state, use_cache=True)
+        torch.testing.assert_close(second.logits, model(ids).logits, atol=1e-6, rtol=1e-5)
+
+
 @pytest.mark.parametrize("preset", [{}, TUTORIAL_PRESET], ids=["two directions", "tutorial"])
 def test_who_cannot_read_in_pieces_says_so(preset: dict[str, Any], make_model: MakeModel) -> None:
     with pytest.raises(ValueError, match="one direction"):
         make_model(**preset)(torch.tensor([[5, 6]]), use_cache=True)
+
+
+# --- any length ----------------------------------------------------------------------------------
+
+DEEP = {"num_hidden_layers": 3, "pooling": EVERY_POOLING}
+# As `PRESETS`, and what differs where texts are cut: where the directions of layers meet.
+LARGE_PRESETS = PRESETS | {"three layers": DEEP, "one way": DEEP | {"bidirectional": False}}
+each_large_preset = pytest.mark.parametrize(
+    "preset", LARGE_PRESETS.values(), ids=LARGE_PRESETS.keys()
+)
+
+
+@pytest.fixture
+def cut_into_pieces(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], list[int]]:
+    """A function that makes a model take 11 words at once, or pieces of 2 of what is more.
+
+    It returns a list of how many words, padding included, each call of a layer gets from then on,
+    and each of the embedding and the pooling.
+    """
+
+    def cut(model: Any) -> list[int]:
+        step = (4 * model.model.layers[0].forward_lstm.hidden_size + 28) * 4
+        monkeypatch.setattr(modeling_sentiment_lstm, "_LARGEST_RUN", 12 * step)
+        monkeypatch.setattr(modeling_sentiment_lstm, "_PIECE", 2 * step)
+        sizes: list[int] = []
+        for module in model.modules():
+            if isinstance(module, (nn.LSTM, nn.Embedding, type(model.model.pooler))):
+                module.register_forward_pre_hook(
+                    lambda _, inputs: sizes.append(inputs[0].shape[:2].numel())
+                )
+        return sizes
+
+    return cut
+
+
+@each_large_preset
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_text_of_any_length_is_read_in_pieces(
+    preset: dict[str, Any],
+    dtype: torch.dtype,
+    make_model: MakeModel,
+    cut_into_pieces: Callable[[Any], list[int]],
+) -> None:
+    """The logits are those of reading at once, and nothing is ever as large as the text."""
+    model = in_dtype(randomised(make_model(**preset)), dtype)
+    ids = torch.randint(2, 40, (6, 25))
+    lengths = torch.tensor([25, 3, 0, 14, 11, 1])
+    right = torch.arange(25) < lengths[:, None]
+    holes = (torch.rand(6, 25) < 0.8) & right
+    with torch.no_grad():
+        vectors = model.get_input_embeddings()(ids)
+        cases: list[dict[str, torch.Tensor]] = [
+            {"input_ids": ids, "attention_mask": right},
+            {"input_ids": ids, "attention_mask": right.flip(1)},
+            {"input_ids": ids, "attention_mask": holes},
+            {"input_ids": ids[:1]},
+            {"input_ids": ids, "attention_mask": torch.zeros_like(ids)},
+            {
+                "inputs_embeds": vectors.masked_fill(~holes.unsqueeze(-1), torch.nan),
+                "attention_mask": holes,
+            },
+        ]
+        expected = [model(**case).logits for case in cases]
+        sizes = cut_into_pieces(model)
+        found = [model(**case).logits for case in cases]
+    tolerance = 0.06 if dtype is torch.bfloat16 else 1e-5
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == dtype
+        torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=tolerance)
+    assert max(sizes) < 12
+    assert 2 in sizes or "pad_to_length" in preset, "something must have been cut"
+
+
+@each_large_preset
+def test_states_of_any_length_are_those_of_reading_at_once(
+    preset: dict[str, Any],
+    make_model: MakeModel,
+    batch: tuple[torch.Tensor, torch.Tensor],
+    cut_into_pieces: Callable[[Any], list[int]],
+) -> None:
+    model = randomised(make_model(**preset))
+    with torch.no_grad():
+        expected = model(*batch, output_hidden_states=True)
+        last = model.model(*batch).last_hidden_state
+        sizes = cut_into_pieces(model)
+        found = model(*batch, output_hidden_states=True)
+        torch.testing.assert_close(model.model(*batch).last_hidden_state, last)
+    torch.testing.assert_close(found.logits, expected.logits, atol=1e-6, rtol=1e-5)
+    for ours, theirs in zip(found.hidden_states, expected.hidden_states, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+    assert len(batch[0]) in sizes, "a layer must have been run step by step"
+
+
+@each_large_preset
+def test_training_takes_texts_of_any_length(
+    preset: dict[str, Any],
+    make_model: MakeModel,
+    batch: tuple[torch.Tensor, torch.Tensor],
+    cut_into_pieces: Callable[[Any], list[int]],
+) -> None:
+    """Loss and gradients are those of reading at once, with the same weights dropped."""
+    # Which states are dropped from between layers depends on how they lie in memory.
+    dropouts = {"weight_dropout": 0.3, "word_dropout": 0.1, "hidden_dropout": 0.0}
+    model = randomised(make_model(**dropouts, **preset)).train()
+    labels = torch.tensor([0, 1, 1, 0, 1])
+
+    def gradients() -> dict[str, torch.Tensor]:
+        torch.manual_seed(1)
+        model.zero_grad()
+        loss = model(*batch, labels=labels).loss
+        loss.backward()
+        found = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+        return found | {"loss": loss.detach()}
+
+    expected = gradients()
+    sizes = cut_into_pieces(model)
+    for name, gradient in gradients().items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-6, rtol=1e-4)
+    assert len(batch[0]) in sizes, "a layer must have been run step by step"
+
+
+def test_under_autocast_a_text_of_any_length_is_read(
+    make_model: MakeModel, cut_into_pieces: Callable[[Any], list[int]]
+) -> None:
+    model = randomised(make_model(num_hidden_layers=2, pooling=EVERY_POOLING))
+    ids = torch.randint(2, 40, (2, 25))
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = model(ids, labels=torch.tensor([0, 1]))
+        cut_into_pieces(model)
+        found = model(ids, labels=torch.tensor([0, 1]))
+        with torch.no_grad():
+            pooled = model(ids).logits
+    torch.testing.assert_close(found.logits, expected.logits, atol=0.06, rtol=0.06)
+    torch.testing.assert_close(pooled, expected.logits, atol=0.06, rtol=0.06)
+    found.loss.backward()
+
+
+def test_more_words_than_a_layer_of_onednn_can_take(make_model: MakeModel) -> None:
+    """Gates of 2 GiB, at which it fails. The last state has long forgotten the first words."""
+    model = make_model(hidden_size=32, embedding_size=4, bidirectional=False, pooling="last")
+    words = 2**22 + 1
+    assert words * 4 * 32 * 4 > 2**31
+    ids = torch.randint(2, 40, (1, words))
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids).logits, model(ids[:, -5000:]).logits)
 
 
 # --- loading, saving, initialisation -------------------------------------------------------------
