@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from .files import naming_full_disk, replacing
+
 
 class OutputError(OSError):
     """A place where nothing can be written; the message names it and says what to do."""
@@ -34,20 +36,15 @@ class Output:
     @contextmanager
     def open(self) -> Iterator[TextIO]:
         """A stream of text in UTF-8; a file takes its name when all is written, or never."""
-        if self.is_stream:
-            with open(self.path, "w", encoding="utf-8", newline="") as stream:
+        if not self.is_stream:
+            with replacing(self.path) as stream:
                 yield stream
             return
-        # A name that nobody else has, and nobody can have put a link at.
-        part = self.path.with_name(f".{self.path.name[:40]}.{os.urandom(8).hex()}.part")
-        try:
-            with open(part, "x", encoding="utf-8", newline="") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(part, self.path)
-        finally:
-            part.unlink(missing_ok=True)
+        with (
+            naming_full_disk(self.path),
+            open(self.path, "w", encoding="utf-8", newline="") as stream,
+        ):
+            yield stream
 
 
 def check_output(

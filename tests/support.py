@@ -2,9 +2,12 @@
 
 import io
 import re
+import resource
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +158,17 @@ def group(
         **({} if low is None else {"tokens_from": low, "tokens_to": high}),
         **({} if confidence is None else {"confidence": confidence}),
     }
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes, as on a full disk; of this process, for a while."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def code_blocks(text: str, language: str) -> list[str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, cast
 import datasets
 from datasets.exceptions import DatasetGenerationError
 
+from ..files import naming_full_disk
 from .columns import Item, Review, UnknownLabelError
 from .readers import BrokenFileError
 from .sources import ReviewError
@@ -136,34 +136,33 @@ def build(
 
     Raises:
         ReviewError: If the rows cannot be read.
-        OSError: If the disk is full, or fails otherwise; the next call begins anew.
+        DiskFullError: If the disk is full; the next call begins anew.
+        OSError: If it fails otherwise.
     """
-    try:
-        dataset = datasets.Dataset.from_generator(
-            rows,
-            features=features,
-            cache_dir=cast("str", rows.cache_dir),  # annotated as str, but None is the default
-            split=datasets.NamedSplit(split),
-        )
-    except DatasetGenerationError as error:
-        cause = error.__cause__
-        if isinstance(cause, ReviewError):
-            raise cause from None
-        if isinstance(cause, OSError) and cause.errno is not None:
-            raise _failure_of_the_disk(cause, rows) from cause
-        raise
+    cache = rows.cache_dir or datasets.config.HF_DATASETS_CACHE
+    with naming_full_disk(cache, doing=f"{rows.name} is read into the cache"):
+        try:
+            dataset = datasets.Dataset.from_generator(
+                rows,
+                features=features,
+                cache_dir=cast("str", rows.cache_dir),  # annotated as str, but None is the default
+                split=datasets.NamedSplit(split),
+            )
+        except DatasetGenerationError as error:
+            # Of a source that cannot be read, or a disk that fails.
+            if isinstance(error.__cause__, (ReviewError, OSError)):
+                raise error.__cause__ from None
+            raise
     if isinstance(rows, Rows) and rows.report.exists():
         logger.warning("%s: %s", rows.name, rows.report.read_text(encoding="utf-8"))
     dataset._fingerprint = rows.key
     return cast("datasets.Dataset", dataset)
 
 
-def _failure_of_the_disk(error: OSError, rows: Rows | Texts) -> OSError:
-    """The error of a disk, with the folder and what is free there."""
-    cache = rows.cache_dir or os.fspath(datasets.config.HF_DATASETS_CACHE)
-    free = shutil.disk_usage(cache).free >> 20 if os.path.exists(cache) else 0
-    reason = f"{os.strerror(error.errno or 0)}, while {rows.name} is read into the cache"
-    return OSError(error.errno, f"{reason} ({free} MB free)", error.filename or cache)
+def cache_of(dataset: datasets.Dataset) -> Path:
+    """The folder where what is made of a dataset is cached."""
+    files = dataset.cache_files
+    return Path(files[0]["filename"]).parent if files else Path(tempfile.gettempdir())
 
 
 def cache_key(*parts: object) -> str:

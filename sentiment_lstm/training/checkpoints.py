@@ -7,9 +7,14 @@ import logging
 import os
 import shutil
 from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import Trainer
+from transformers.trainer_utils import rotate_checkpoints
 
 from ..data.sources import file_digest
-from ..files import sync_folder, write_json
+from ..files import naming_full_disk, sync_folder, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +22,77 @@ logger = logging.getLogger(__name__)
 STAGING_FOLDER = "saving"
 _MANIFEST_FILE = "manifest.json"
 _STATE_FILE = "trainer_state.json"
+# About what a checkpoint holds beside weights and their moments: tokenizer, code, log.
+_BESIDES = 1 << 20
+
+
+class SealingTrainer(Trainer):
+    """`Trainer` whose checkpoints are whole when they have their name, and hold no access token."""
+
+    _is_staging = False
+
+    def save_more(self, staged: Path) -> None:
+        """Write what a checkpoint holds besides; the main process alone is asked.
+
+        Args:
+            staged: Where the checkpoint is written.
+        """
+
+    def bytes_to_save(self) -> int:
+        """About how large a checkpoint is."""
+        model, optimizer = cast("Any", self.model), cast("Any", self.optimizer)
+        kept = [*model.state_dict().values()]
+        for state in optimizer.state.values():
+            kept += [value for value in state.values() if isinstance(value, torch.Tensor)]
+        return _BESIDES + sum(value.nbytes for value in kept)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        folder: str = super()._get_output_dir(trial)
+        return os.path.join(folder, STAGING_FOLDER) if self._is_staging else folder
+
+    def _save(self, *arguments: Any, **options: Any) -> None:
+        # The arguments of training are pickled as they are.
+        token, self.args.hub_token = self.args.hub_token, None
+        try:
+            super()._save(*arguments, **options)
+        finally:
+            self.args.hub_token = token
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save as `Trainer` does, but aside, and give it its name when it is whole."""
+        folder = Path(self._get_output_dir(trial))
+        name = f"checkpoint-{self.state.global_step}"
+        with naming_full_disk(folder, self.bytes_to_save(), f"{name} is saved"):
+            try:
+                self._save_aside(folder, name, model, trial)
+            except Exception:
+                # Half of one would take the room that the next one needs.
+                shutil.rmtree(folder / STAGING_FOLDER, ignore_errors=True)
+                raise
+
+    def _save_aside(self, folder: Path, name: str, model: Any, trial: Any) -> None:
+        staged = folder / STAGING_FOLDER / name
+        if self.args.should_save:
+            staged.mkdir(parents=True, exist_ok=True)
+            self.save_more(staged)
+        self._is_staging = True
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self._is_staging = False
+        if self.state.best_global_step:  # which Trainer has looked for where it has saved
+            best = folder / f"checkpoint-{self.state.best_global_step}"
+            self.state.best_model_checkpoint = str(best)
+        self.accelerator.wait_for_everyone()  # each process has written a file
+        if self.args.should_save:
+            self.state.save_to_json(str(staged / _STATE_FILE))
+            seal(staged, folder / name)
+            # Only now, when the new one is safe.
+            rotate_checkpoints(
+                output_dir=str(folder),
+                save_total_limit=self.args.save_total_limit,
+                best_model_checkpoint=self.state.best_model_checkpoint,
+            )
 
 
 def seal(staged: Path, checkpoint: Path) -> None:
@@ -26,13 +102,28 @@ def seal(staged: Path, checkpoint: Path) -> None:
         staged: Where it has been written, on the same file system.
         checkpoint: Where it is to be; what is there is replaced.
     """
-    files = {path.name: _facts(path) for path in sorted(staged.iterdir()) if path.is_file()}
-    write_json(staged / _MANIFEST_FILE, files)
-    sync_folder(staged)
+    _write_manifest(staged)
     if checkpoint.exists():
         shutil.rmtree(checkpoint)
     os.rename(staged, checkpoint)
     sync_folder(checkpoint.parent)
+
+
+# What each checkpoint has that `Trainer` itself has written, its state last.
+_TRAINERS_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+
+
+def seal_old(folder: Path) -> None:
+    """Take over checkpoints of before they had manifests: what is complete is taken as it is.
+
+    Args:
+        folder: The folder of a run that nobody else is at.
+    """
+    for state in folder.glob(f"checkpoint-*/{_STATE_FILE}"):
+        names = {path.name for path in state.parent.iterdir() if path.stat().st_size}
+        if _MANIFEST_FILE not in names and names.issuperset((*_TRAINERS_FILES, _STATE_FILE)):
+            _write_manifest(state.parent)
+            logger.warning("%s: had no manifest; it is taken as it is", state.parent)
 
 
 def newest_whole_checkpoint(folder: Path) -> Path | None:
@@ -66,6 +157,12 @@ def newest_whole_checkpoint(folder: Path) -> Path | None:
             logger.warning("%s: %s; it is removed, and %s", found[step], faults[step], then)
             shutil.rmtree(found[step])
     return newest
+
+
+def _write_manifest(checkpoint: Path) -> None:
+    files = {path.name: _facts(path) for path in sorted(checkpoint.iterdir()) if path.is_file()}
+    write_json(checkpoint / _MANIFEST_FILE, files)
+    sync_folder(checkpoint)
 
 
 def _facts(path: Path) -> dict[str, int | str]:

@@ -19,7 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.fingerprint import Hasher
 
+from ..data.arrow import cache_of
 from ..data.sources import file_digest
+from ..files import naming_full_disk, replacing
 
 
 class SoftLabelError(ValueError):
@@ -74,9 +76,8 @@ def write_soft_labels(
             "probability": pa.array(list(pairs.values()), pa.float32()),
         }
     )
-    part = f"{os.fspath(path)}.part"
-    pq.write_table(table, part)
-    os.replace(part, path)
+    with replacing(path, "wb", needed=table.nbytes) as stream:
+        pq.write_table(table, stream)
 
 
 def read_soft_labels(path: str | os.PathLike[str]) -> dict[int, float]:
@@ -117,14 +118,15 @@ def halves_dataset(dataset: datasets.Dataset) -> datasets.Dataset:
     def cut(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         return {"text": [half for text in batch["text"] for half in halves_of(text)]}
 
-    return dataset.map(
-        cut,
-        batched=True,
-        remove_columns=dataset.column_names,
-        features=datasets.Features({"text": datasets.Value("string")}),
-        new_fingerprint=Hasher.hash([dataset._fingerprint, "both halves"]),
-        desc="halves",
-    )
+    with naming_full_disk(cache_of(dataset), doing="texts are halved"):
+        return dataset.map(
+            cut,
+            batched=True,
+            remove_columns=dataset.column_names,
+            features=datasets.Features({"text": datasets.Value("string")}),
+            new_fingerprint=Hasher.hash([dataset._fingerprint, "both halves"]),
+            desc="halves",
+        )
 
 
 class SoftLabels:
@@ -165,15 +167,16 @@ class SoftLabels:
             return {"label": np.stack([1 - positive, positive], axis=1).tolist()}
 
         text, soft = datasets.Value("string"), datasets.List(datasets.Value("float32"))
-        return dataset.map(
-            soften,
-            batched=True,
-            features=datasets.Features({"text": text, "label": soft}),
-            new_fingerprint=Hasher.hash(
-                [dataset._fingerprint, file_digest(self.path), self.weight]
-            ),
-            desc="soft labels",
-        )
+        with naming_full_disk(cache_of(dataset), doing="soft labels are joined"):
+            return dataset.map(
+                soften,
+                batched=True,
+                features=datasets.Features({"text": text, "label": soft}),
+                new_fingerprint=Hasher.hash(
+                    [dataset._fingerprint, file_digest(self.path), self.weight]
+                ),
+                desc="soft labels",
+            )
 
     def _probability(self, text: str) -> float:
         try:

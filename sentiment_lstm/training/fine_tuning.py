@@ -23,7 +23,6 @@ from safetensors.torch import load_model, save_model
 from tqdm.auto import tqdm
 from transformers import (
     DataCollatorWithPadding,
-    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainingArguments,
@@ -31,10 +30,11 @@ from transformers import (
 )
 from transformers.trainer_callback import ExportableState
 
-from ..files import write_json
+from ..files import naming_full_disk, replacing, sync_folder, write_json
 from ..inference.predictor import computes_in_bf16
+from .checkpoints import SealingTrainer, newest_whole_checkpoint, seal_old
 from .pretrained import WEIGHTS_FILE, PretrainedTransformer
-from .trainer import TrainingTimer, last_checkpoint
+from .trainer import TrainingTimer
 
 # What takes longer than this is saved in between.
 SAVE_SECONDS = 300.0
@@ -126,6 +126,7 @@ def fine_tune(
     Raises:
         ModuleNotFoundError: As `PretrainedTransformer.load`.
         OSError: As `PretrainedTransformer.load`.
+        DiskFullError: If the disk is full; what was trained is kept.
     """
     key = Hasher.hash([_training_settings(transformer), texts, labels])
     folder = root / transformer.name.lower() / f"{len(texts)}-{key}"
@@ -136,7 +137,10 @@ def fine_tune(
         model = model.cuda()
     if not finished.exists():
         seconds = _train(transformer, model, tokenizer, texts, labels, folder)
-        save_model(model, str(folder / WEIGHTS_FILE))
+        needed = sum(value.nbytes for value in model.state_dict().values())
+        with naming_full_disk(folder / WEIGHTS_FILE, needed):
+            save_model(model, str(folder / WEIGHTS_FILE))
+        sync_folder(folder)
         write_json(finished, {"seconds": seconds})
         for checkpoint in folder.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)
@@ -160,7 +164,7 @@ def _train(
     )
     epochs = max(1, math.ceil(transformer.read_at_least / len(texts)))
     steps = math.ceil(len(texts) / transformer.batch_size) * epochs
-    trainer = Trainer(
+    trainer = SealingTrainer(
         model=model,
         args=TrainingArguments(
             output_dir=str(folder),
@@ -184,7 +188,8 @@ def _train(
         data_collator=DataCollatorWithPadding(tokenizer),
         callbacks=[TrainingTimer(), _EpochOrder(), _TimedCheckpoints()],
     )
-    last = last_checkpoint(folder)
+    seal_old(folder)
+    last = newest_whole_checkpoint(folder)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     return round(TrainingTimer.of(trainer).seconds, 1)
 
@@ -261,7 +266,5 @@ def _word_pieces(tokenizer: Any, texts: list[str], length: int) -> list[NDArray[
 
 
 def _save_array(path: Path, array: NDArray[Any]) -> None:
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as stream:
+    with replacing(path, "wb", needed=array.nbytes) as stream:
         np.save(stream, array)
-    part.replace(path)

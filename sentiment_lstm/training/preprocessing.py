@@ -10,10 +10,12 @@ from datasets.fingerprint import Hasher
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerFast
 
+from ..data.arrow import cache_of
 from ..data.dataset import load_many, load_texts
+from ..files import naming_full_disk
 from ..tokenization import DEFAULT_PRESET, TUTORIAL_PRESET, private_backend, train_tokenizer
 from .distillation import SoftLabels, halves_dataset
-from .recipe import Recipe, ReviewArguments, TokenizerArguments
+from .recipe import Recipe, ReviewArguments, TokenizerArguments, reading_options
 
 # Split -> source -> its reviews.
 Reviews = dict[str, dict[str, datasets.Dataset]]
@@ -56,20 +58,21 @@ def load_all(arguments: ReviewArguments) -> Reviews:
     Raises:
         ReviewError: If reviews cannot be read.
     """
-    on_bad_line: Any = arguments.on_bad_line
+    options = reading_options(vars(arguments))
     named = {
         "train": arguments.train,
         "validation": arguments.validation,
         "test": arguments.test,
     }
-    loaded = load_many(
-        [source for sources in named.values() for source in sources], on_bad_line=on_bad_line
-    )
+    loaded = load_many([source for sources in named.values() for source in sources], **options)
     reviews = {
         split: {source: loaded[source] for source in sources} for split, sources in named.items()
     }
     if arguments.unlabelled:
-        reviews["unlabelled"] = {path: load_texts(path) for path in arguments.unlabelled}
+        limit = arguments.max_line_bytes
+        reviews["unlabelled"] = {
+            path: load_texts(path, max_line_bytes=limit) for path in arguments.unlabelled
+        }
     return reviews
 
 
@@ -170,16 +173,18 @@ def tokenize(
     pieces = []
     for number, start in enumerate(starts, 1):
         piece = dataset.select(range(start, min(start + _TOKENIZED_TOGETHER, len(dataset))))
-        pieces.append(
-            piece.map(
-                encode,
-                batched=True,
-                remove_columns=dataset.column_names,
-                features=datasets.Features(features),
-                new_fingerprint=f"{key}-{start}-{len(piece)}",
-                desc=f"tokenising, {number} of {len(starts)}",
+        desc = f"tokenising, {number} of {len(starts)}"
+        with naming_full_disk(cache_of(dataset), doing=desc):
+            pieces.append(
+                piece.map(
+                    encode,
+                    batched=True,
+                    remove_columns=dataset.column_names,
+                    features=datasets.Features(features),
+                    new_fingerprint=f"{key}-{start}-{len(piece)}",
+                    desc=desc,
+                )
             )
-        )
     return datasets.concatenate_datasets(pieces)
 
 

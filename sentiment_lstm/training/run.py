@@ -27,7 +27,16 @@ from ..evaluation.evaluate import (
 )
 from ..evaluation.figures import draw_all
 from ..evaluation.results import BySource, Results, ResultsError, Run, read_results, read_run
-from ..files import LOCK_FILE, RECIPE_FILE, RESULTS_FILE, RUN_FILE, sync_folder, write_text
+from ..files import (
+    LOCK_FILE,
+    RECIPE_FILE,
+    RESULTS_FILE,
+    RUN_FILE,
+    naming_full_disk,
+    sync_folder,
+    unfinished,
+    write_text,
+)
 from ..inference.predictor import SentimentPredictor
 from ..locks import hold_for_job
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
@@ -54,6 +63,7 @@ def train(recipe: Recipe) -> Path:
         The model folder.
 
     Raises:
+        DiskFullError: If the disk is full; what was done is kept, and the same call resumes.
         LockedError: If another process is at work in the folder; the message says which.
         RecipeError: If the folder holds something else than a run of this recipe, or the weights
             to start from do not fit.
@@ -76,6 +86,7 @@ def pretrain(recipe: Recipe) -> Path:
         The model folder.
 
     Raises:
+        DiskFullError: See `train`.
         LockedError: See `train`.
         RecipeError: See `train`.
         ReviewError: See `train`.
@@ -87,7 +98,10 @@ def pretrain(recipe: Recipe) -> Path:
 def _run(recipe: Recipe, model_class: ModelClass) -> Path:
     folder = Path(str(recipe.training.output_dir))
     is_main = recipe.training.process_index == 0
-    with hold_for_job(folder / LOCK_FILE, str(folder), is_main):
+    with (
+        naming_full_disk(folder),
+        hold_for_job(folder / LOCK_FILE, str(folder), is_main),
+    ):
         _train(recipe, model_class, folder)
     return folder
 
@@ -182,9 +196,6 @@ _INCIDENTAL_FIELDS = {
 
 _WEIGHTS_FILE = "model.safetensors"
 
-# What lies in a folder that nobody has claimed yet: a lock, and a claim that was being written.
-_NO_CLAIM = {LOCK_FILE, f"{RUN_FILE}.part"}
-
 
 def _is_finished(folder: Path, run: Run) -> bool:
     """Whether the folder holds this run, finished.
@@ -192,7 +203,7 @@ def _is_finished(folder: Path, run: Run) -> bool:
     Raises:
         RecipeError: If it holds anything but this run or the beginning of it.
     """
-    if not folder.exists() or {path.name for path in folder.iterdir()} <= _NO_CLAIM:
+    if not _is_claimed(folder):
         return False
     advice = "choose another output_dir, or delete the folder to start anew"
     try:
@@ -212,6 +223,13 @@ def _is_finished(folder: Path, run: Run) -> bool:
             words[run.bf16],
         )
     return finished
+
+
+def _is_claimed(folder: Path) -> bool:
+    """Whether there is more in a folder than a lock, and a claim that was being written."""
+    if not folder.exists():
+        return False
+    return bool({*folder.iterdir()} - {folder / LOCK_FILE, *unfinished(folder, RUN_FILE)})
 
 
 def _read_claim(folder: Path) -> tuple[Run, bool]:
@@ -384,10 +402,10 @@ def _machine(recipe: Recipe) -> dict[str, Any]:
 
 def _finish(folder: Path, model: PreTrainedModel, results: Results) -> None:
     """Write the model, the pictures and, last of all, the results that mark the run as finished."""
-    if isinstance(model, SentimentLSTMForPreTraining):
-        model.model.save_pretrained(folder)  # the rest has served
-    else:
-        model.save_pretrained(folder)
+    kept = model.model if isinstance(model, SentimentLSTMForPreTraining) else model
+    needed = sum(weight.nbytes for weight in kept.state_dict().values())
+    with naming_full_disk(folder / _WEIGHTS_FILE, needed):
+        kept.save_pretrained(folder)
     draw_all(results.redact(), folder)  # pictures leave the machine as they are
     sync_folder(folder)
     results.write(folder / RESULTS_FILE)
@@ -396,6 +414,7 @@ def _finish(folder: Path, model: PreTrainedModel, results: Results) -> None:
 
 def _clean_up(folder: Path) -> None:
     """Remove what only a run in progress needs; one that was killed while it did so leaves some."""
-    (folder / RUN_FILE).unlink(missing_ok=True)
+    for file in [folder / RUN_FILE, *unfinished(folder)]:
+        file.unlink(missing_ok=True)
     for checkpoint in [*folder.glob("checkpoint-*"), *folder.glob(STAGING_FOLDER)]:
         shutil.rmtree(checkpoint)

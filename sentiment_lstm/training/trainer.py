@@ -7,7 +7,6 @@ import dataclasses
 import itertools
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,12 +31,11 @@ from transformers import (
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_pt_utils import LengthGroupedSampler as TransformersSampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
-from transformers.trainer_utils import rotate_checkpoints
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
 from ..evaluation.metrics import compute_metrics
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
-from .checkpoints import STAGING_FOLDER, seal
+from .checkpoints import SealingTrainer
 from .pretraining import SentimentLSTMForPreTraining
 from .recipe import Recipe, RecipeError, RecipeTrainingArguments
 
@@ -115,22 +113,8 @@ def make_trainer(
     return trainer
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The latest whole checkpoint of a folder; a run that was killed leaves half a one.
-
-    Args:
-        folder: Where a Trainer saves its checkpoints.
-
-    Returns:
-        The checkpoint, or `None` if there is none.
-    """
-    # Trainer writes this file after all the others.
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return max(whole, key=lambda path: int(path.name.removeprefix("checkpoint-")), default=None)
-
-
-class SentimentTrainer(Trainer):
-    """`Trainer` whose length-grouped batches come in random order and can be resumed exactly.
+class SentimentTrainer(SealingTrainer):
+    """A trainer whose length-grouped batches come in random order and can be resumed exactly.
 
     It takes soft labels, and what `RecipeTrainingArguments` adds: an average of the weights that
     is validated and kept in their place, and adversarial training.
@@ -140,7 +124,6 @@ class SentimentTrainer(Trainer):
     sampler: LengthGroupedSampler | None = None
     # The averaged weights by name, from the first step on.
     ema: dict[str, torch.Tensor] | None = None
-    _is_staging = False
 
     def compute_loss(
         self,
@@ -220,36 +203,14 @@ class SentimentTrainer(Trainer):
         for name, weight in self._weights().items():
             weight.copy_(values[name])
 
-    def _get_output_dir(self, trial: Any) -> str:
-        folder: str = super()._get_output_dir(trial)
-        return os.path.join(folder, STAGING_FOLDER) if self._is_staging else folder
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save as `Trainer` does, but aside, and give it its name when it is whole."""
-        folder = Path(self._get_output_dir(trial))
-        name = f"checkpoint-{self.state.global_step}"
-        staged = folder / STAGING_FOLDER / name
-        if self.ema is not None and self.args.should_save:
-            staged.mkdir(parents=True, exist_ok=True)
+    def save_more(self, staged: Path) -> None:
+        """Save the average beside the weights."""
+        if self.ema is not None:
             save_file(self.ema, staged / EMA_FILE)
-        self._is_staging = True
-        try:
-            super()._save_checkpoint(model, trial)
-        finally:
-            self._is_staging = False
-        if self.state.best_global_step:  # which Trainer has looked for where it has saved
-            best = folder / f"checkpoint-{self.state.best_global_step}"
-            self.state.best_model_checkpoint = str(best)
-        self.accelerator.wait_for_everyone()  # each process has written a file
-        if self.args.should_save:
-            self.state.save_to_json(str(staged / "trainer_state.json"))
-            seal(staged, folder / name)
-            # Only now, when the new one is safe.
-            rotate_checkpoints(
-                output_dir=str(folder),
-                save_total_limit=self.args.save_total_limit,
-                best_model_checkpoint=self.state.best_model_checkpoint,
-            )
+
+    def bytes_to_save(self) -> int:
+        """About how large a checkpoint is, with the average."""
+        return super().bytes_to_save() + sum(value.nbytes for value in (self.ema or {}).values())
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -18,8 +18,8 @@ from sentiment_lstm.training.run import train
 from sentiment_lstm.training.trainer import SentimentTrainer, make_trainer
 
 
-class StoppedError(Exception):
-    """The process ends here, as it were."""
+class StoppedError(BaseException):
+    """The process ends here, as if killed: nothing that looks after errors may see it."""
 
 
 class _StopAtSeven(TrainerCallback):
@@ -85,6 +85,39 @@ def _flip(path: Path) -> None:
     path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
 
 
+def test_no_token_is_in_a_checkpoint(stopped: Path, tmp_path: Path) -> None:
+    """Its arguments of training are pickled whole."""
+    fields = {"output_dir": str(tmp_path / "run"), "hub_token": "hf_secret"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "make_trainer", _make_trainer)
+        with pytest.raises(StoppedError):
+            train(read_recipe(stopped.parent / "recipe.yaml", fields))
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert tmp_path / "run" / "checkpoint-6" / "training_args.bin" in files
+    for path in files:
+        assert b"hf_secret" not in path.read_bytes(), path
+
+
+def test_a_checkpoint_of_before_manifests_is_taken_over_if_it_is_complete(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By fine-tuning alone: of a run of ours, a manifest that is gone is damage."""
+    for name in ("checkpoint-3", "checkpoint-6"):
+        (folder / name / "manifest.json").unlink()
+    (folder / "checkpoint-6" / "rng_state.pth").unlink()
+    _truncate(
+        shutil.copytree(folder / "checkpoint-3", folder / "checkpoint-9") / "model.safetensors"
+    )
+    _empty(folder / "checkpoint-9" / "optimizer.pt")
+    checkpoints.seal_old(folder)
+    assert caplog.text.count("had no manifest; it is taken as it is") == 1
+    assert newest_whole_checkpoint(folder) == folder / "checkpoint-3"
+    assert names(folder) == {"checkpoint-3"}
+    _flip(folder / "checkpoint-3" / "optimizer.pt")
+    checkpoints.seal_old(folder)
+    assert newest_whole_checkpoint(folder) is None
+
+
 DAMAGES = [_remove, _truncate, _empty, _flip]
 
 
@@ -140,7 +173,7 @@ def test_a_checkpoint_without_its_best_one_is_of_no_use(
         "transformers.TrainerState.save_to_json",
         "sentiment_lstm.training.checkpoints.write_json",
         "sentiment_lstm.training.checkpoints.os.rename",
-        "sentiment_lstm.training.trainer.rotate_checkpoints",
+        "sentiment_lstm.training.checkpoints.rotate_checkpoints",
     ],
 )
 def test_a_run_that_is_killed_while_it_saves_has_whole_checkpoints_only(

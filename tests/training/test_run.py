@@ -331,6 +331,20 @@ def test_a_run_stopped_while_it_claims_its_folder_can_be_resumed(
     assert made[0] == made[1]
 
 
+def test_what_a_killed_process_was_writing_is_no_claim_and_does_not_stay(
+    write_recipe: WriteRecipe, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".run.json.0123456789abcdef.part").write_text('{"rec')
+    (folder / "run.lock").touch()
+    assert train(read_recipe(write_recipe(num_train_epochs=1))) == folder
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
+    (folder / "results.json").unlink()
+    with pytest.raises(RecipeError, match="not empty, and no training run"):
+        train(read_recipe(write_recipe(num_train_epochs=1)))
+
+
 def test_what_a_killed_clean_up_has_left_is_removed_by_the_next_run(
     write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
