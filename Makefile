@@ -25,11 +25,11 @@ model: $(VENV)/.benchmark ## From reviews to the released checkpoint in runs/dis
 docs: $(VENV)/.dev ## Render README, docs/ and the card from their templates and committed results
 	$(BIN)/python scripts/docs.py
 
-test: $(VENV)/.dev ## Run the whole test suite
+test: $(VENV)/.dev tests/javascript/node_modules ## Run the whole test suite
 	$(BIN)/python -m pytest -n auto
 
 test-lowest: ## The same with the lowest versions that pyproject.toml allows, in .venv-lowest
-	$(MAKE) VENV=.venv-lowest CONSTRAINTS="-c constraints-lowest.txt" .venv-lowest/.demo,test
+	$(MAKE) VENV=.venv-lowest CONSTRAINTS="-c constraints-lowest.txt" .venv-lowest/.demo,test tests/javascript/node_modules
 	.venv-lowest/bin/python -m pytest -n auto
 
 check: $(VENV)/.dev ## Lint, check formatting and types
@@ -41,8 +41,12 @@ style: $(VENV)/.dev ## Repair what the linter and the formatter can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# What JavaScript reads of our files is tested in Node, where there is one.
+tests/javascript/node_modules: tests/javascript/package-lock.json
+	command -v npm > /dev/null && npm ci --silent --prefix tests/javascript && touch $@ || true
+
 clean: ## Remove the virtual environments, caches and build outputs (not runs/)
-	rm -rf $(VENV) .venv-lowest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/javascript/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -16,6 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from sentiment_lstm.tokenization import (
     TITLE_MARK,
     TUTORIAL_PRESET,
+    Words,
     build_tokenizer,
     count_words,
     iter_words,
@@ -33,8 +34,31 @@ REVIEWS = [
 ]
 
 
-def words(text: str) -> list[str]:
-    return next(iter_words([text]))
+# What a search could go back and forth over: (head, what is repeated, tail).
+REPEATED = [
+    ("5.", " ", ""),
+    ("5.", " ", "x"),
+    ("a.", "\n", "b"),
+    ("a. ", ")", "x"),
+    ("a.", "' ", "x"),
+    ("a'", " ", "x"),
+    ("", "a' ", ""),
+    ("", "a", "n't"),
+    ("www. ", "a ", ""),
+    ("www. ", "a.", ""),
+    ("www. ", ".", ""),
+    ("www. ", "a.com ", ""),
+    ("mr. ", "0.", ""),
+    (",", ",", "0"),
+    *(("", unit, "") for unit in ("a.", "'a", "5. ", ". ", "mr. ", "i. ", "a.\n\n", "... ", "_.")),
+    *(("", unit, "") for unit in ("!--", "!)", ".)", ". )", "'", '"', '."', ".'", "()", "?!")),
+    *(("", unit, "") for unit in ("0,", "0.0-", "1,000.", ":", "a:0", "b-week. ", "-", "é.", "“")),
+    *(("", unit, "") for unit in ("n't", "a'n't", "'s'", "more'n", ".com:", "a.com", "w")),
+]
+
+
+def words(text: str, rules: Words = "plain") -> list[str]:
+    return next(iter_words([text], words=rules))
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +112,16 @@ def test_unknown_words_are_cut_into_pieces_and_the_words_keep_their_ids() -> Non
 
 
 def test_the_end_of_a_title_is_marked_once_and_only_where_there_is_a_title() -> None:
-    tokenizer = train_tokenizer([*REVIEWS, "lamp: warm: lamp"], min_frequency=1, mark_title=True)
+    texts = [*REVIEWS, "lamp: warm: lamp"]
+    tokenizer = train_tokenizer(texts, words="nltk", min_frequency=1, mark_title=True)
     said = tokenizer.tokenize("Lovely little lamp: it's bright: it's warm")
-    assert said == ["lovely", "little", "lamp", TITLE_MARK, *words("it's bright: it's warm")]
+    assert said == [
+        "lovely",
+        "little",
+        "lamp",
+        TITLE_MARK,
+        *words("it's bright: it's warm", "nltk"),
+    ]
     for text in (
         "no title at all",
         "a ratio of 1:2",
@@ -98,7 +129,8 @@ def test_the_end_of_a_title_is_marked_once_and_only_where_there_is_a_title() -> 
         "so " * 80 + "late: x",
     ):
         assert TITLE_MARK not in tokenizer.tokenize(text)
-    assert TITLE_MARK not in train_tokenizer(REVIEWS, min_frequency=1).get_vocab()
+    unmarked = train_tokenizer(REVIEWS, words="nltk", min_frequency=1)
+    assert TITLE_MARK not in unmarked.get_vocab()
 
 
 def test_counts_are_in_order_of_first_appearance() -> None:
@@ -131,81 +163,14 @@ def test_the_vocabulary_holds_exactly_the_words_that_encoding_looks_up(
 # --- words ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", ""),
-        (" \t\n ", ""),
-        ("It's GREAT.", "it 's great ."),
-        ("I don't, can't and won't", "i do n't , ca n't and wo n't"),
-        ("cannot gonna gimme wanna", "can not gon na gim me wan na"),
-        ("Sold 3 of 1,250 at 9:30", "sold 0 of 0,000 at 0:00"),
-        ('She said "never again".', "she said `` never again '' ."),
-        ("('quoted')", "( ' quoted ' )"),
-        ("Mr. Brown met Dr. Grey. They left.", "mr. brown met dr. grey . they left ."),
-        ("a 10. then 10. More", "a 00. then 00. more"),
-        ("the year was 1999. 'Twas good", "the year was 0000 . ' twas good"),
-        ("wait... what?! no -- never---so", "wait ... what ? ! no -- never -- -so"),
-        ("U.S. made, e.g. here.", "u.s. made , e.g . here ."),
-        ("good.bad", "good.bad"),
-        ("see http://a.com/x now, it was good.but", "see < url > /x now , it was < url >"),
-        ("a.com is here", "< url > is here"),
-        ("café naïve ¡hola!", "café naïve ¡hola !"),
-        ("“Curly” quotes’ end", "“ curly ” quotes ’ end"),
-        ("90% off @ $5 & more*", "00 % off @ $ 0 & more *"),
-    ],
-)
-def test_words(text: str, expected: str) -> None:
-    assert words(text) == expected.split()
-
-
-def test_the_url_rule_looks_at_the_whole_review() -> None:
-    assert words("so great.but dear") == ["so", "great.but", "dear"]
-    assert words("so great.but dear, www.") == ["so", "<", "url", ">", "dear", ",", "www", "."]
-
-
-def test_offsets_point_into_the_original_text(tokenizer: PreTrainedTokenizerFast) -> None:
-    text = 'It\'s "GREAT": Mr. Brown paid 25 at www.Shop.com. "Yes."'
-    encoding = tokenizer(text, return_offsets_mapping=True)
-    pieces = [text[start:end] for start, end in encoding["offset_mapping"]]
-    assert pieces == [
-        *("It", "'s", '"', "GREAT", '"', ":", "Mr.", "Brown", "paid", "25", "at"),
-        # The three words of `<url>` all stand where the URL ends.
-        *("m",) * 3,
-        *(".", '"', "Yes", ".", '"'),
-    ]
-
-
-# What a search could go back and forth over: (head, what is repeated, tail).
-REPEATED = [
-    ("5.", " ", ""),
-    ("5.", " ", "x"),
-    ("a.", "\n", "b"),
-    ("a. ", ")", "x"),
-    ("a.", "' ", "x"),
-    ("a'", " ", "x"),
-    ("", "a' ", ""),
-    ("", "a", "n't"),
-    ("www. ", "a ", ""),
-    ("www. ", "a.", ""),
-    ("www. ", ".", ""),
-    ("www. ", "a.com ", ""),
-    ("mr. ", "0.", ""),
-    (",", ",", "0"),
-    *(("", unit, "") for unit in ("a.", "'a", "5. ", ". ", "mr. ", "i. ", "a.\n\n", "... ", "_.")),
-    *(("", unit, "") for unit in ("!--", "!)", ".)", ". )", "'", '"', '."', ".'", "()", "?!")),
-    *(("", unit, "") for unit in ("0,", "0.0-", "1,000.", ":", "a:0", "b-week. ", "-", "é.", "“")),
-    *(("", unit, "") for unit in ("n't", "a'n't", "'s'", "more'n", ".com:", "a.com", "w")),
-]
-
-
+@pytest.mark.parametrize("rules", ["plain", "nltk"])
 @pytest.mark.parametrize(("head", "unit", "tail"), REPEATED)
-def test_what_is_repeated_takes_linear_time(head: str, unit: str, tail: str) -> None:
+def test_what_is_repeated_takes_linear_time(rules: Words, head: str, unit: str, tail: str) -> None:
     def seconds(length: int) -> float:
         text, taken = head + unit * (length // len(unit)) + tail, []
         for _ in range(3):
             start = time.thread_time()
-            words(text)
+            words(text, rules)
             taken.append(time.thread_time() - start)
         return min(taken)
 
@@ -213,37 +178,20 @@ def test_what_is_repeated_takes_linear_time(head: str, unit: str, tail: str) -> 
     assert seconds(40_000) < 8 * seconds(10_000)
 
 
+@pytest.mark.parametrize("rules", ["plain", "nltk"])
 @pytest.mark.parametrize(
     ("head", "unit", "times"),
     [("", "a.", 673_000), ("", "'a", 477_000), ("www. ", "a ", 500_000), ("5.", " ", 1_000_000)],
 )
-def test_no_length_is_too_much(head: str, unit: str, times: int) -> None:
+def test_no_length_is_too_much(rules: Words, head: str, unit: str, times: int) -> None:
     # Oniguruma gives up after ten million steps back within one match, and tokenizers panics.
-    assert "".join(words(head + unit * times)) == (head + unit * times).replace(" ", "").replace(
-        "5.", "0."
-    )
-
-
-def test_a_word_is_cut_after_a_thousand_parts() -> None:
-    assert words("a-" * 500) == ["a-" * 500]
-    assert words("a-" * 1_250) == ["a-" * 500, "a-" * 500, "a-" * 250]
-    long = "a" * 100_000
-    assert words(long) == [long], "letters in a row are one part"
-
-
-def test_the_url_rule_stops_after_a_documented_length() -> None:
-    url = ["<", "url", ">"]
-    assert words("x " * 20_000 + "a.com")[-3:] == url
-    assert words("x " * 20_001 + "a.com")[-1] == "a.com"
-    assert words("good.but " + ":" * 99_998 + " www.")[:3] == url
-    assert words("good.but " + ":" * 99_999 + " www.")[0] == "good.but"
-    assert words("a." * 100 + "com") == url
-    assert words("a." * 101 + "com") != url
+    found = "".join(words(head + unit * times, rules))
+    assert found.count("a") == unit.count("a") * times
 
 
 def test_the_released_tokenizer_has_the_rules_of_this_package() -> None:
     released = json.loads((ROOT / "hub_card" / "tokenizer.json").read_text(encoding="utf-8"))
-    built = build_tokenizer(released["model"]["vocab"]).backend_tokenizer
+    built = build_tokenizer(released["model"]["vocab"], words="nltk").backend_tokenizer
     assert json.loads(built.to_str()) == released
 
 
@@ -290,6 +238,8 @@ def test_a_review_cannot_write_special_tokens(literal: str, unknown_to_pad: bool
         ({"min_frequency": 0}, "min_frequency is 0"),
         ({"max_word_pieces": -1}, "max_word_pieces is -1"),
         ({"vocab_size": 2}, "vocab_size is 2"),
+        ({"words": "nltx"}, "words is 'nltx'; use one of plain, nltk"),
+        ({"mark_title": True}, "mark_title needs words='nltk'"),
         ({"model_max_length": 0}, "model_max_length is 0"),
         ({"padding_side": "middle"}, "padding_side is 'middle'"),
         ({"truncation_side": "up"}, "truncation_side is 'up'"),
@@ -333,7 +283,7 @@ print(json.dumps({
         {},
         TUTORIAL_PRESET,
         {"truncation_side": "left"},
-        {"vocab_size": 20, "max_word_pieces": 50, "mark_title": True},
+        {"words": "nltk", "vocab_size": 20, "max_word_pieces": 50, "mark_title": True},
     ],
 )
 def test_a_process_without_this_package_loads_the_same_tokenizer(

@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 from punkt.data import english
 from tutorial import reference
 
-from sentiment_lstm import tokenization
-from sentiment_lstm.tokenization import TUTORIAL_PRESET, iter_words, train_tokenizer
+from sentiment_lstm.tokenization import (
+    TUTORIAL_PRESET,
+    iter_words,
+    nltk_words,
+    train_tokenizer,
+)
 
 
 def words(text: str) -> list[str]:
-    return next(iter_words([text]))
+    return next(iter_words([text], words="nltk"))
 
 
 SENTENCES = [
@@ -51,7 +55,7 @@ def test_written_reviews(text: str) -> None:
 
 
 def test_the_tables_are_punkts() -> None:
-    ours = set(tokenization._PUNKT_ABBREVIATIONS.split())
+    ours = set(nltk_words._PUNKT_ABBREVIATIONS.split())
     assert set(english.ABBREV_TYPES) - ours == {". . "}
     assert ours <= set(english.ABBREV_TYPES)
     upper, first_lower = 2 | 4 | 8, 16  # NLTK's _ORTHO_UC and _ORTHO_BEG_LC
@@ -60,7 +64,7 @@ def test_the_tables_are_punkts() -> None:
         for word, context in english.ORTHO_CONTEXT.items()
         if not context & upper and context & first_lower
     }
-    assert starters == set(tokenization._PUNKT_LOWER_STARTERS)
+    assert starters == set(nltk_words._PUNKT_LOWER_STARTERS)
     # Every collocation begins with a number or a single letter and goes on in lower case, where
     # those do not end a sentence anyway.
     for first, second in english.COLLOCATIONS:
@@ -122,3 +126,66 @@ def test_vocabulary_and_padded_ids_are_the_tutorials() -> None:
     padded = tokenizer(unseen, padding="max_length", truncation=True)["input_ids"]
     assert max(len(row) for row in ids) > 200
     np.testing.assert_array_equal(np.array(padded), reference.pad_input(ids, 200))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        (" \t\n ", ""),
+        ("It's GREAT.", "it 's great ."),
+        ("I don't, can't and won't", "i do n't , ca n't and wo n't"),
+        ("cannot gonna gimme wanna", "can not gon na gim me wan na"),
+        ("Sold 3 of 1,250 at 9:30", "sold 0 of 0,000 at 0:00"),
+        ('She said "never again".', "she said `` never again '' ."),
+        ("('quoted')", "( ' quoted ' )"),
+        ("Mr. Brown met Dr. Grey. They left.", "mr. brown met dr. grey . they left ."),
+        ("a 10. then 10. More", "a 00. then 00. more"),
+        ("the year was 1999. 'Twas good", "the year was 0000 . ' twas good"),
+        ("wait... what?! no -- never---so", "wait ... what ? ! no -- never -- -so"),
+        ("U.S. made, e.g. here.", "u.s. made , e.g . here ."),
+        ("good.bad", "good.bad"),
+        ("see http://a.com/x now, it was good.but", "see < url > /x now , it was < url >"),
+        ("a.com is here", "< url > is here"),
+        ("café naïve ¡hola!", "café naïve ¡hola !"),
+        ("“Curly” quotes’ end", "“ curly ” quotes ’ end"),
+        ("90% off @ $5 & more*", "00 % off @ $ 0 & more *"),
+    ],
+)
+def test_words(text: str, expected: str) -> None:
+    assert words(text) == expected.split()
+
+
+def test_the_url_rule_looks_at_the_whole_review() -> None:
+    assert words("so great.but dear") == ["so", "great.but", "dear"]
+    assert words("so great.but dear, www.") == ["so", "<", "url", ">", "dear", ",", "www", "."]
+
+
+def test_offsets_point_into_the_original_text() -> None:
+    text = 'It\'s "GREAT": Mr. Brown paid 25 at www.Shop.com. "Yes."'
+    tokenizer = train_tokenizer([text], words="nltk", min_frequency=1)
+    encoding = tokenizer(text, return_offsets_mapping=True)
+    pieces = [text[start:end] for start, end in encoding["offset_mapping"]]
+    assert pieces == [
+        *("It", "'s", '"', "GREAT", '"', ":", "Mr.", "Brown", "paid", "25", "at"),
+        # The three words of `<url>` all stand where the URL ends.
+        *("m",) * 3,
+        *(".", '"', "Yes", ".", '"'),
+    ]
+
+
+def test_a_word_is_cut_after_a_thousand_parts() -> None:
+    assert words("a-" * 500) == ["a-" * 500]
+    assert words("a-" * 1_250) == ["a-" * 500, "a-" * 500, "a-" * 250]
+    long = "a" * 100_000
+    assert words(long) == [long], "letters in a row are one part"
+
+
+def test_the_url_rule_stops_after_a_documented_length() -> None:
+    url = ["<", "url", ">"]
+    assert words("x " * 20_000 + "a.com")[-3:] == url
+    assert words("x " * 20_001 + "a.com")[-1] == "a.com"
+    assert words("good.but " + ":" * 99_998 + " www.")[:3] == url
+    assert words("good.but " + ":" * 99_999 + " www.")[0] == "good.but"
+    assert words("a." * 100 + "com") == url
+    assert words("a." * 101 + "com") != url
