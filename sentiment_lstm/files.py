@@ -176,7 +176,9 @@ _SIGNS = re.compile(
 
 def _full_disk(error: BaseException | None) -> tuple[str, str | None] | None:
     """The reason and the file, if an error or what it came of is that of a full disk."""
-    while error is not None:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:  # a cause that is raised again has a circle
+        seen.append(error)
         if isinstance(error, OSError) and error.errno in _FULL:
             file = error.filename2 or error.filename  # of a copy: to where
             return os.strerror(error.errno), file if isinstance(file, str) else None

@@ -164,6 +164,17 @@ def test_another_error_stays_what_it_is(error: BaseException, tmp_path: Path) ->
     assert caught.value is error
 
 
+def test_a_cause_that_is_raised_again_stays_what_it_is(tmp_path: Path) -> None:
+    """It then is the cause of its own context."""
+    cause = ValueError("a bad line")
+    with pytest.raises(ValueError, match="a bad line"), naming_full_disk(tmp_path):
+        try:
+            raise RuntimeError("what a library makes of it") from cause
+        except RuntimeError as error:
+            assert error.__cause__ is not None
+            raise error.__cause__ from None
+
+
 def test_the_innermost_name_is_kept(tmp_path: Path) -> None:
     """The outer place may lie on another disk, with all room."""
     inner: Any = tmp_path / "inner"
