@@ -164,15 +164,19 @@ def test_another_error_stays_what_it_is(error: BaseException, tmp_path: Path) ->
     assert caught.value is error
 
 
+def _raise_a_cause_again(cause: Exception) -> None:
+    try:
+        raise RuntimeError("what a library makes of it") from cause
+    except RuntimeError:
+        raise cause from None
+
+
 def test_a_cause_that_is_raised_again_stays_what_it_is(tmp_path: Path) -> None:
     """It then is the cause of its own context."""
     cause = ValueError("a bad line")
-    with pytest.raises(ValueError, match="a bad line"), naming_full_disk(tmp_path):
-        try:
-            raise RuntimeError("what a library makes of it") from cause
-        except RuntimeError as error:
-            assert error.__cause__ is not None
-            raise error.__cause__ from None
+    with pytest.raises(ValueError, match="a bad line") as caught, naming_full_disk(tmp_path):
+        _raise_a_cause_again(cause)
+    assert caught.value is cause
 
 
 def test_the_innermost_name_is_kept(tmp_path: Path) -> None:
