@@ -33,7 +33,7 @@ from sentiment_lstm.evaluation.results import read_results
 from sentiment_lstm.files import ABLATION_FILE, RESULTS_FILE, write_json
 from sentiment_lstm.hub.ablations import ablation_table, spread
 from sentiment_lstm.inference.predictor import SentimentPredictor
-from sentiment_lstm.training.recipe import Recipe, RecipeError, read_recipe
+from sentiment_lstm.training.recipe import Recipe, RecipeError, read_recipe, reading_options
 from sentiment_lstm.training.run import train
 
 # The predictions of all validation reviews, beside the results of each run.
@@ -60,8 +60,7 @@ def run(recipe: Recipe) -> None:
     folder = train(recipe)
     if (folder / PREDICTIONS_FILE).exists():
         return
-    on_bad_line: Any = recipe.reviews.on_bad_line
-    reviews = load_many(recipe.reviews.validation, on_bad_line=on_bad_line)
+    reviews = load_many(recipe.reviews.validation, **reading_options(recipe.fields))
     predictor = SentimentPredictor.from_pretrained(folder)
     write_predictions(
         folder,

@@ -32,7 +32,7 @@ from sentiment_lstm.evaluation.figures import CURVE
 from sentiment_lstm.evaluation.results import BySource, Results, read_results
 from sentiment_lstm.files import BASELINES_FILE, CURVE_FILE, RECIPE_FILE, RESULTS_FILE, write_json
 from sentiment_lstm.hub.baselines import Baseline, read_baselines, write_baselines
-from sentiment_lstm.training.recipe import read_recipe
+from sentiment_lstm.training.recipe import read_recipe, reading_options
 from sentiment_lstm.training.run import train
 from sentiment_lstm.training.teachers import (
     CLASSIFIERS,
@@ -77,14 +77,14 @@ def measure_all(chosen: dict[str, Classifier], folder: Path) -> list[Baseline]:
 
 def measure_baseline(classifier: Classifier, results: Results, command: str) -> Baseline:
     """Train one baseline on the training reviews of a run, and measure it as the run was."""
-    on_bad_line = results.recipe.get("on_bad_line", "raise")
-    texts, labels = read_reviews(results.recipe["train"], on_bad_line)
+    options = reading_options(results.recipe)
+    texts, labels = read_reviews(results.recipe["train"], **options)
     started = time.perf_counter()
     trained = classifier.train(texts, labels)
     seconds = time.perf_counter() - started if trained.seconds is None else trained.seconds
     metrics: BySource = {}
     for split, source, _ in results.parts():
-        unseen, right = read_reviews([source], on_bad_line)
+        unseen, right = read_reviews([source], **options)
         predictions = Predictions.of_positive(trained.predict(unseen), right)
         metrics.setdefault(split, {})[source] = measure(predictions)
     return Baseline(
@@ -110,7 +110,7 @@ def train_on_fewer(folder: Path, sizes: list[int], output: Path) -> list[Path]:
         ValueError: If a size is not below the number of training reviews.
     """
     recipe = read_recipe(folder / RECIPE_FILE)
-    texts, labels = read_reviews(recipe.reviews.train, recipe.reviews.on_bad_line)
+    texts, labels = read_reviews(recipe.reviews.train, **reading_options(recipe.fields))
     if max(sizes) >= len(texts) or min(sizes) < 2:
         raise ValueError(f"sizes are from 2 to {len(texts) - 1}, not {sizes}")
     order = np.random.default_rng(0).permutation(len(texts))

@@ -17,7 +17,6 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from sentiment_lstm.data.dataset import load_many
 from sentiment_lstm.evaluation.evaluate import evaluate
@@ -26,6 +25,7 @@ from sentiment_lstm.evaluation.results import BySource, Results, read_results
 from sentiment_lstm.files import ABLATION_FILE, RESULTS_FILE
 from sentiment_lstm.hub.push import stage
 from sentiment_lstm.inference.predictor import SentimentPredictor, load_model
+from sentiment_lstm.training.recipe import reading_options
 
 
 def release(
@@ -66,8 +66,8 @@ def release(
 
 def measure_again(results: Results, predictor: SentimentPredictor) -> Results:
     """The results of a run with the metrics of another model."""
-    on_bad_line: Any = results.recipe.get("on_bad_line", "raise")
-    reviews = load_many([source for _, source, _ in results.parts()], on_bad_line=on_bad_line)
+    options = reading_options(results.recipe)
+    reviews = load_many([source for _, source, _ in results.parts()], **options)
     metrics: BySource = {}
     for split, source, _ in results.parts():
         found = evaluate(predictor, reviews[source])

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..data.sources import MAX_LINE_BYTES
+from ..files import naming_full_disk
 from ..outputs import Output, check_output
 
 TRACEBACK_HELP = "show where an error was raised, for bug reports"
@@ -74,6 +76,17 @@ def take_trust(command: argparse.ArgumentParser) -> None:
     )
 
 
+def take_limit(command: argparse.ArgumentParser) -> None:
+    """Let a command take `--max_line_bytes`."""
+    command.add_argument(
+        "--max_line_bytes",
+        type=int,
+        default=MAX_LINE_BYTES,
+        metavar="N",
+        help="how many bytes of memory a line may take, or a row of a table (default: 32 MiB)",
+    )
+
+
 def read_overrides(words: Sequence[str]) -> dict[str, str | list[str] | bool | None]:
     """Fields of a recipe from the command line; which there are, and of what type, it knows.
 
@@ -134,8 +147,9 @@ def find_output(path: str | None, *, model: str, inputs: Iterable[str]) -> Outpu
 def open_output(output: Output | None) -> Iterator[TextIO]:
     """Standard output, or a file that takes its name when it is whole; see `find_output`."""
     if output is None:
-        yield sys.stdout
-        sys.stdout.flush()
+        with naming_full_disk("/dev/stdout"):
+            yield sys.stdout
+            sys.stdout.flush()
     else:
         with output.open() as stream:
             yield stream

@@ -29,6 +29,8 @@ import yaml
 from transformers import TrainingArguments, get_scheduler
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
+from ..data.columns import label_coding, read_labels
+from ..data.sources import MAX_LINE_BYTES, ReviewError
 from ..evaluation.results import without_secrets
 from ..inference.predictor import computes_in_bf16
 
@@ -91,6 +93,17 @@ class ReviewArguments:
             "help": "What to do with a bad line.",
             "choices": ["raise", "skip"],
         },
+    )
+    labels: dict[str, Any] | list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "What the labels of all sources mean, as a mapping {1: 0, 5: 1} or as words: "
+            "1=0 5=1 (default: found out, or refused)."
+        },
+    )
+    max_line_bytes: int = field(
+        default=MAX_LINE_BYTES,
+        metadata={"help": "How many bytes of memory a line may take, or a row of a table."},
     )
 
 
@@ -314,8 +327,30 @@ class Recipe:
                 )
 
 
+def reading_options(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """How the reviews of a recipe are read.
+
+    Args:
+        fields: Those of a recipe, or of `ReviewArguments`.
+
+    Returns:
+        Arguments of `load_reviews` and `load_many`: `on_bad_line`, `labels`, `max_line_bytes`.
+    """
+    options = {name: fields[name] for name in _READING if fields.get(name) is not None}
+    if isinstance(options.get("labels"), list):
+        options["labels"] = read_labels(options["labels"])
+    return options
+
+
+_READING = ("on_bad_line", "labels", "max_line_bytes")
+
+
 def read_recipe(
-    path: str | os.PathLike[str], overrides: Mapping[str, Any] = MappingProxyType({})
+    path: str | os.PathLike[str],
+    overrides: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    max_bytes: int = MAX_YAML_BYTES,
+    max_aliases: int = MAX_YAML_ALIASES,
 ) -> Recipe:
     """Read a recipe.
 
@@ -323,6 +358,8 @@ def read_recipe(
         path: A YAML file of flat fields. `null` stands for nothing: no limit, no reviews.
         overrides: Field -> value that takes precedence. Text is read by the field's type, so
             that `"0.001"`, `"true"` and `"null"` are what they say.
+        max_bytes: See `read_yaml`.
+        max_aliases: See `read_yaml`.
 
     Returns:
         The recipe, ready for `train`.
@@ -331,7 +368,7 @@ def read_recipe(
         FileNotFoundError: If there is no such file.
         RecipeError: If the file is no mapping, a field is unknown or a value does not fit it.
     """
-    content = read_yaml(path)
+    content = read_yaml(path, max_bytes=max_bytes, max_aliases=max_aliases)
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: a recipe is a mapping, `field: value` on each line")
     fields = _read_fields(content, str(path))
@@ -340,11 +377,18 @@ def read_recipe(
     return _recipe(fields, str(path))
 
 
-def read_yaml(path: str | os.PathLike[str]) -> Any:
+def read_yaml(
+    path: str | os.PathLike[str],
+    *,
+    max_bytes: int = MAX_YAML_BYTES,
+    max_aliases: int = MAX_YAML_ALIASES,
+) -> Any:
     """Read a small YAML file by somebody else: no objects, and bounded in what it can cost.
 
     Args:
-        path: The file, of up to `MAX_YAML_BYTES` bytes and `MAX_YAML_ALIASES` aliases (`*name`).
+        path: The file.
+        max_bytes: How long it may be.
+        max_aliases: How many aliases (`*name`) it may have.
 
     Returns:
         Its content.
@@ -354,11 +398,16 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
         RecipeError: If it is no YAML, or more than that.
     """
     with open(path, "rb") as file:
-        text = file.read(MAX_YAML_BYTES + 1)
-    if len(text) > MAX_YAML_BYTES:
-        raise RecipeError(f"{path}: over {MAX_YAML_BYTES:,} bytes: no recipe is as long")
+        text = file.read(max_bytes + 1)
+    if len(text) > max_bytes:
+        raise RecipeError(
+            f"{path}: over {max_bytes:,} bytes: no recipe is as long. If this one is, read it in "
+            "Python, with max_bytes of read_recipe"
+        )
     try:
-        return yaml.load(text.decode(), _Loader)
+        loader = _Loader(text.decode())
+        loader.max_aliases = max_aliases
+        return loader.get_single_data()
     except RecursionError:
         raise RecipeError(f"{path}: no valid YAML: nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:  # a date such as 2020-13-45 is a ValueError
@@ -369,12 +418,16 @@ class _Loader(yaml.SafeLoader):
     """A loader that counts aliases before anything is made of them."""
 
     aliases = 0
+    max_aliases = MAX_YAML_ALIASES
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             self.aliases += 1
-            if self.aliases > MAX_YAML_ALIASES:
-                raise yaml.YAMLError(f"over {MAX_YAML_ALIASES} aliases: write the values out")
+            if self.aliases > self.max_aliases:
+                raise yaml.YAMLError(
+                    f"over {self.max_aliases} aliases: write the values out, or read it in Python, "
+                    "with max_aliases of read_recipe"
+                )
         return super().compose_node(parent, index)
 
 
@@ -410,29 +463,50 @@ _KINDS: tuple[Any, ...] = (
 def _recipe(fields: dict[str, Any], where: str) -> Recipe:
     """Make a recipe of checked fields, if they fit each other."""
     _check_reviews(fields, where)
-    hints = _type_hints()
-    try:
-        parts = [
-            kind(
-                **{
-                    # A whole number stays one in the fields, so that recipe.yaml says 6, not 6.0.
-                    # A copy, since transformers takes keys out of the mappings that it is given.
-                    item.name: _as_float(copy.deepcopy(fields[item.name]), hints[item.name])
-                    for item in dataclasses.fields(kind)
-                    if item.name in fields
-                }
-            )
-            for kind in _KINDS
-        ]
-        SentimentLSTMConfig(**dataclasses.asdict(parts[2]))  # wrong fields show now, not later
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as e:
-        # Whatever transformers raises for a value: it checks few of them.
-        raise RecipeError(f"{where}: {' '.join(str(e).split()) or type(e).__name__}") from e
+    parts = []
+    for kind in _KINDS:
+        names = [item.name for item in dataclasses.fields(kind) if item.name in fields]
+        given = {name: fields[name] for name in names}
+        try:
+            parts.append(_part(kind, given))
+        except Exception as error:  # whatever transformers raises for a value: it checks few
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise RecipeError(f"{where}: {_blame(kind, given, said)}{said}") from error
     return Recipe(MappingProxyType(fields), *parts)
 
 
+def _part(kind: Any, given: Mapping[str, Any]) -> Any:
+    """One part of a recipe, with all checks."""
+    hints = _type_hints()
+    # A whole number stays one in the fields, so that recipe.yaml says 6, not 6.0. A copy, since
+    # transformers takes keys out of the mappings that it is given.
+    values = {name: _as_float(copy.deepcopy(value), hints[name]) for name, value in given.items()}
+    part = kind(**values)
+    if kind is ModelArguments:
+        SentimentLSTMConfig(**dataclasses.asdict(part))  # wrong fields show now, not later
+    return part
+
+
+def _blame(kind: Any, given: Mapping[str, Any], said: str) -> str:
+    """The name of the field that an error is about, where the error does not say it itself."""
+    if any(f"`{name}`" in said for name in given):
+        return ""
+    for name in given:
+        with contextlib.suppress(Exception):
+            _part(kind, {other: value for other, value in given.items() if other != name})
+            return f"`{name}`: "
+    return ""
+
+
 def _check_reviews(fields: Mapping[str, Any], where: str) -> None:
-    """Raise `RecipeError` if reviews are missing, or would count twice."""
+    """Raise `RecipeError` if reviews are missing, would count twice, or cannot be read so."""
+    try:
+        label_coding(reading_options(fields).get("labels"))
+    except ReviewError as error:
+        raise RecipeError(f"{where}: `labels`: {error}") from None
+    limit = fields.get("max_line_bytes")
+    if limit is not None and limit < 1:
+        raise RecipeError(f"{where}: `max_line_bytes` must be 1 or more; got {limit}")
     length = fields.get("max_train_length")
     if length is not None and length < 1:
         raise RecipeError(f"{where}: `max_train_length` must be 1 or more; got {length}")
@@ -515,7 +589,11 @@ def _read_value(name: str, value: Any, hint: Any) -> Any:
         raise ValueError(f"must be one of {', '.join(names)}")
     if value is True and bool not in kinds:  # `--field` on the command line, and nothing behind it
         raise ValueError("needs a value")
+    if name.endswith("_kwargs") and not str(value).lstrip().startswith("{"):
+        raise ValueError("must be a mapping")
     if str in kinds:
+        if value is False and bool not in kinds:
+            raise ValueError("must be text: put quotes around it if a word is meant")
         return value if isinstance(value, bool) else str(value)
     if any(typing.get_origin(kind) is list for kind in kinds):
         return [str(value)]

@@ -188,12 +188,12 @@ def add_pretrained_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_reviews(sources: Iterable[str], on_bad_line: Any = "raise") -> tuple[list[str], list[int]]:
+def read_reviews(sources: Iterable[str], **options: Any) -> tuple[list[str], list[int]]:
     """Read several sources into memory, one after the other.
 
     Args:
         sources: As for `load_reviews`.
-        on_bad_line: As for `load_reviews`.
+        **options: As for `load_many`; see `recipe.reading_options`.
 
     Returns:
         The texts, and the label of each.
@@ -203,7 +203,7 @@ def read_reviews(sources: Iterable[str], on_bad_line: Any = "raise") -> tuple[li
     """
     texts: list[str] = []
     labels: list[int] = []
-    for reviews in load_many(sources, on_bad_line=on_bad_line).values():
+    for reviews in load_many(sources, **options).values():
         texts += reviews["text"][:]
         labels += reviews["label"][:]
     return texts, labels

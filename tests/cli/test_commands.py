@@ -24,6 +24,29 @@ def test_evaluate_prints_the_metrics_of_each_source(
     assert "30 reviews, accuracy" in captured.err
 
 
+def test_evaluate_is_told_what_labels_mean_and_how_long_lines_are(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stars = tmp_path / "stars.csv"
+    stars.write_text("text,label\ngood,5\nfine,4\nso so,3\nbad indeed,1\n")
+    command = ["evaluate", str(model_folder), str(stars)]
+    assert main(command) == 1
+    assert "unknown label '5'" in capsys.readouterr().err
+    command += ["--labels", "1=0", "4=1", "5=POSITIVE"]
+    assert main(command) == 1
+    assert "unknown label '3'" in capsys.readouterr().err
+    command += ["--on_bad_line", "skip"]
+    assert main(command) == 0
+    (metrics,) = json.loads(capsys.readouterr().out).values()
+    assert sum(metrics["confusion_matrix"][1]) == 2
+    assert sum(metrics["confusion_matrix"][0]) == 1
+    assert main([*command, "--max_line_bytes", "12"]) == 0
+    (metrics,) = json.loads(capsys.readouterr().out).values()
+    assert metrics["reviews"] == 2, "the rest of the file is not read"
+    assert main([*command, "--labels", "5"]) == 1
+    assert "labels: '5' must be LABEL=MEANING" in capsys.readouterr().err
+
+
 def test_train_from_a_recipe_to_a_folder(
     review_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

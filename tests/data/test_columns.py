@@ -12,7 +12,7 @@ import datasets
 import pytest
 from review_files import Load, fasttext, load_with_own_cache, write
 
-from sentiment_lstm.data.columns import joined, text_columns
+from sentiment_lstm.data.columns import joined, label_coding, read_labels, text_columns
 from sentiment_lstm.data.dataset import ReviewError, load_texts
 from sentiment_lstm.data.texts import read_texts
 
@@ -191,3 +191,15 @@ def test_a_text_is_joined_to_its_title() -> None:
     assert joined({"title": "T", "text": "x"}, "text", None, "batch:1") == "x"
     with pytest.raises(ReviewError, match=r"^batch:2: None in column 'text'\. Leave it out\.$"):
         joined({"text": None}, "text", None, "batch:2", hint="Leave it out.")
+
+
+def test_labels_as_words() -> None:
+    words = ["1=0", "2=NEGATIVE", "a=b=1"]
+    assert read_labels(words) == {"1": "0", "2": "NEGATIVE", "a=b": "1"}
+    assert label_coding(read_labels(words)) == label_coding({1: 0, 2: "negative", "a=b": 1})
+
+
+@pytest.mark.parametrize("words", [["1"], ["1=0", "1=1"], ["1=7"], ["=", "1=0"], []])
+def test_words_that_are_no_labels_are_named(words: list[str]) -> None:
+    with pytest.raises(ReviewError, match=r"labels.*1=0 2=0 4=1 5=1|labels=.*must mean 0, 1"):
+        read_labels(words)

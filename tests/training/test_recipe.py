@@ -1,6 +1,7 @@
 """Recipes: values, read from YAML and overrides, checked in one place."""
 
 import copy
+import json
 import math
 import pickle
 import time
@@ -13,8 +14,15 @@ import pytest
 import yaml
 from support import RECIPES
 
+from sentiment_lstm.data.dataset import load_many
 from sentiment_lstm.training import recipe as recipe_module
-from sentiment_lstm.training.recipe import RecipeError, dump_recipe, read_recipe
+from sentiment_lstm.training.preprocessing import load_all
+from sentiment_lstm.training.recipe import (
+    RecipeError,
+    dump_recipe,
+    read_recipe,
+    reading_options,
+)
 from sentiment_lstm.training.run import pretrain, train
 
 WriteRecipe = Callable[..., Path]
@@ -171,8 +179,16 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
         ({"num_train_epochs": 0}, r"recipe\.yaml: `num_train_epochs` must be above 0"),
         ({"label_smoothing_factor": 5}, r"recipe\.yaml: `label_smoothing_factor` must be from 0"),
         ({"seed": -1}, r"recipe\.yaml: `seed` must be from 0 to"),
-        ({"lr_scheduler_kwargs": {"hops": 1}}, r"recipe\.yaml: .*'hops'"),
-        ({"lr_scheduler_kwargs": "[1]"}, r"recipe\.yaml: "),
+        ({"lr_scheduler_kwargs": {"hops": 1}}, r"recipe\.yaml: `lr_scheduler_kwargs`: .*'hops'"),
+        ({"lr_scheduler_kwargs": "[1]"}, r"recipe\.yaml: `lr_scheduler_kwargs` must be a mapping"),
+        ({"optim": "downhill"}, r"recipe\.yaml: `optim`: downhill is not a valid .* adamw_torch"),
+        ({"learning_rate": -1}, r"recipe\.yaml: `learning_rate`: Invalid learning rate"),
+        ({"accelerator_config": "x"}, r"recipe\.yaml: `accelerator_config`: .*No such file"),
+        ({"output_dir": False}, r"recipe\.yaml: `output_dir` must be text: put quotes"),
+        ({"max_line_bytes": 0}, r"recipe\.yaml: `max_line_bytes` must be 1 or more; got 0"),
+        ({"labels": {1: 0, 2: 5}}, r"recipe\.yaml: `labels`: .*every label must mean 0, 1"),
+        ({"labels": ["1=0", "1"]}, r"recipe\.yaml: `labels`: .*'1' must be LABEL=MEANING"),
+        ({"labels": {}}, r"recipe\.yaml: `labels`: "),
         (
             {"per_device_train_batch_size": 0},
             r"recipe\.yaml: `per_device_train_batch_size` must be 1 or more; got 0",
@@ -221,6 +237,38 @@ def test_what_a_recipe_can_cost_is_bounded(text: str, message: str, tmp_path: Pa
     with pytest.raises(RecipeError, match=rf"recipe\.yaml: .*{message}"):
         read_recipe(path)
     assert time.perf_counter() - start < 5
+
+
+def test_the_limits_of_a_recipe_can_be_raised(write_recipe: WriteRecipe) -> None:
+    path = write_recipe()
+    path.write_text(path.read_text() + "test: &a ['sample']\nunlabelled: *a\n" + "#" * 300_000)
+    with pytest.raises(RecipeError, match="with max_bytes of read_recipe"):
+        read_recipe(path)
+    assert read_recipe(path, max_bytes=400_000).reviews.unlabelled == ["sample"]
+    with pytest.raises(RecipeError, match=r"over 0 aliases: .* with max_aliases of read_recipe"):
+        read_recipe(path, max_bytes=400_000, max_aliases=0)
+
+
+@pytest.mark.parametrize("labels", [{1: 0, 5: "POSITIVE"}, ["1=0", "5=POSITIVE"], {"1": 0, "5": 1}])
+def test_a_recipe_says_how_its_reviews_are_read(
+    labels: Any, write_recipe: WriteRecipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stars, texts = tmp_path / "stars.csv", tmp_path / "texts.txt"
+    stars.write_text("text,label\ngood,5\nso so,3\nbad,1\n" + "x" * 50 + ",1\n")
+    texts.write_text("x" * 50 + "\n")
+    fields = {"train": str(stars), "validation": f"{stars}:train[:1]", "on_bad_line": "skip"}
+    recipe = read_recipe(write_recipe(**fields, labels=labels, max_line_bytes=40))
+    (reviews,) = load_all(recipe.reviews)["train"].values()
+    assert reviews["text"][:] == ["good", "bad"]
+    assert reviews["label"][:] == [1, 0]
+    assert "stars.csv:5: a line of more than 40 bytes" in caplog.text
+    said = yaml.safe_load(dump_recipe(recipe.fields))
+    assert read_recipe(write_recipe(**said)).fields == recipe.fields
+    as_json = json.loads(json.dumps(dict(recipe.fields)))
+    (again,) = load_many([str(stars)], **reading_options(as_json)).values()
+    assert again._fingerprint == reviews._fingerprint
+    with pytest.raises(ValueError, match=r"texts\.txt:1: a line of more than 40 bytes"):
+        load_all(recipe.replace(unlabelled=str(texts)).reviews)
 
 
 def test_bytes_that_are_no_text_are_no_recipe(tmp_path: Path) -> None:
