@@ -101,13 +101,13 @@ def _run(arguments: Sequence[str] | None, interrupt: _Interrupt) -> int:
 
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
         options.run(options)
-        interrupt.uninstall()  # in here, where one that has just come is still caught
+        _flush()  # in here, where a disk that is full has its line
+        interrupt.uninstall()  # and where a signal that has just come is still caught
     except KeyboardInterrupt:
         sys.stderr.write(interrupt.line)
         return interrupt.code
     except BrokenPipeError:
-        # Keep Python from complaining once more when it closes standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 141
     except Exception as error:
         if interrupt.seen:  # which a library has made into another exception
@@ -116,6 +116,10 @@ def _run(arguments: Sequence[str] | None, interrupt: _Interrupt) -> int:
         if traceback:
             raise
         sys.stderr.write(f"sentiment-lstm: error: {_explain(error)}\n")
+        try:
+            _flush()
+        except OSError:
+            _drop_output()
         return 1
     except BaseException as error:
         # What a tokenizer in Rust raises when it panics; it is no Exception.
@@ -124,6 +128,20 @@ def _run(arguments: Sequence[str] | None, interrupt: _Interrupt) -> int:
         sys.stderr.write(f"sentiment-lstm: error: {_explain(error)}\n")
         return 1
     return 0
+
+
+def _flush() -> None:
+    """Write out what standard output holds back."""
+    from ..files import naming_full_disk
+
+    if sys.stdout is not None:
+        with naming_full_disk("/dev/stdout"):
+            sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Keep Python from writing, and complaining, once more when it closes standard output."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: BaseException) -> str:

@@ -8,10 +8,15 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from ..files import default_model
-from .common import add_command, find_output, open_output, take_trust
+from ..outputs import Output
+from .common import add_command, find_output, open_output, take_limit, take_trust
+
+if TYPE_CHECKING:
+    from ..inference.rows import Rows
 
 
 def add(commands: Any) -> None:
@@ -70,6 +75,7 @@ def add(commands: Any) -> None:
         metavar="N",
         help="texts to collect before classifying them; 1 answers line by line (default: 4096)",
     )
+    take_limit(command)
     take_trust(command)
 
 
@@ -82,10 +88,8 @@ def _run(options: argparse.Namespace) -> None:
     from ..inference.rows import Rows
 
     rows = Rows(options.format, options.include_text)
-    # A job that is resumed must be the same job, and nobody knows what the code of others depends
-    # on; nor can a device or a FIFO be taken up where it was left.
-    resumable = output is not None and not output.is_stream and not options.trust_remote_code
-    if options.input and output is not None and resumable:
+    # A device or a FIFO cannot be taken up where it was left.
+    if options.input and output is not None and not output.is_stream:
         from ..inference.batch import predict_file
 
         is_main = predict_file(
@@ -96,15 +100,32 @@ def _run(options: argparse.Namespace) -> None:
             rows=rows,
             exact=options.exact,
             chunk_size=options.chunk_size,
+            max_line_bytes=options.max_line_bytes,
+            trust_remote_code=options.trust_remote_code,
         )
         if is_main:
             sys.stderr.write(f"wrote {output.path}\n")
         return
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ValueError(
-            "several processes need --input and, as --output, a file; and a model without code of "
-            "its own"
-        )
+        raise ValueError("several processes need --input and, as --output, a file")
+    with _hold(output):
+        _predict_stream(model, given, output, rows, options)
+
+
+def _hold(output: Output | None) -> AbstractContextManager[None]:
+    """The lock of an output, which a job on the same output takes as well."""
+    if output is None or output.is_stream:
+        return nullcontext()
+    from ..inference.rows import lock_of
+    from ..locks import hold
+
+    return hold(lock_of(output.path), str(output.path))
+
+
+def _predict_stream(
+    model: str, given: list[str], output: Output | None, rows: Rows, options: argparse.Namespace
+) -> None:
+    """Classify texts as they come."""
     from ..inference.predictor import SentimentPredictor
 
     texts, kept = itertools.tee(_texts(given, options))
@@ -148,12 +169,14 @@ def _texts(given: list[str], options: argparse.Namespace) -> Iterable[str]:
     if given:
         return map(_decoded, given, itertools.count(1))
     if options.input:
-        return read_texts(options.input, text_column=options.text_column)
+        return read_texts(
+            options.input, text_column=options.text_column, max_line_bytes=options.max_line_bytes
+        )
     if sys.stdin is None:
         raise ValueError("standard input is closed: give texts or --input")
     if sys.stdin.isatty():
         sys.stderr.write("reading reviews from the terminal, one a line; end with Ctrl-D\n")
-    return read_stream(sys.stdin.buffer)
+    return read_stream(sys.stdin.buffer, max_line_bytes=options.max_line_bytes)
 
 
 def _decoded(text: str, number: int) -> str:

@@ -14,7 +14,8 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -23,12 +24,14 @@ from typing import Any, NamedTuple
 import torch
 from accelerate import PartialState
 from tqdm.auto import tqdm
+from transformers.utils.hub import TRANSFORMERS_DYNAMIC_MODULE_NAME
 
-from ..data.sources import file_digest
-from ..data.texts import read_texts
+from ..data.sources import MAX_LINE_BYTES, file_digest
+from ..data.texts import chunks, read_texts
+from ..files import naming_full_disk
 from ..locks import hold_for_job
 from .predictor import CHUNK_SIZE, SentimentPredictor
-from .rows import Rows
+from .rows import Rows, lock_of
 
 # Until the last of several processes is done, the others wait for it.
 _PATIENCE = timedelta(days=7)
@@ -47,6 +50,8 @@ def predict_file(
     rows: Rows | None = None,
     exact: bool = False,
     chunk_size: int = CHUNK_SIZE,
+    max_line_bytes: int = MAX_LINE_BYTES,
+    trust_remote_code: bool = False,
 ) -> bool:
     """Classify the texts of one file into another, a row a text, in order.
 
@@ -63,7 +68,11 @@ def predict_file(
         rows: How the output looks. Defaults to JSON lines without the texts.
         exact: Compute all in float32, where otherwise a copy in bf16 is asked first; see
             `SentimentPredictor`.
-        chunk_size: Texts that are sorted by length together and then recorded as done.
+        chunk_size: Texts that are sorted by length together and then recorded as done; fewer where
+            they are very long, see `data.texts.chunks`.
+        max_line_bytes: See `read_texts`.
+        trust_remote_code: Run Python code that lies beside the weights, if the model needs such.
+            What that code is belongs to the job: with other code it is another one.
 
     Returns:
         Whether this is the main process, which has written the output.
@@ -71,6 +80,8 @@ def predict_file(
     Raises:
         BatchError: If there is the beginning of another job, or what was written of this one has
             changed.
+        DiskFullError: If there is no room for the output. What was done is kept: the same command
+            resumes the job when there is.
         LockedError: If another process is writing this output; the message says which.
         OSError: If there is no such model or file.
         ReviewError: If a text cannot be read.
@@ -83,11 +94,16 @@ def predict_file(
     output = Path(os.path.realpath(output))
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {output.parent}")
-    # Under the name of the parts, which no other file has.
-    with hold_for_job(f"{output}.part.lock", str(output), bool(processes.is_main_process)):
+    with (
+        naming_full_disk(output),
+        hold_for_job(lock_of(output), str(output), bool(processes.is_main_process)),
+    ):
         texts_digest = file_digest(texts)
         predictor = SentimentPredictor.from_pretrained(
-            model, low_precision=not exact, chunk_size=chunk_size
+            model,
+            low_precision=not exact,
+            chunk_size=chunk_size,
+            trust_remote_code=trust_remote_code,
         )
         job = {
             "model": _model_digest(predictor),
@@ -106,14 +122,10 @@ def predict_file(
 
         shard = shards[own]
         done = shard.begin(rows.header if processes.is_main_process else "")
-        chunks = itertools.islice(
-            _chunks(read_texts(texts, text_column=text_column), chunk_size),
-            own + done * count,
-            None,
-            count,
-        )
+        lines = read_texts(texts, text_column=text_column, max_line_bytes=max_line_bytes)
+        shares = itertools.islice(chunks(lines, chunk_size), own + done * count, None, count)
         with tqdm(unit=" reviews", initial=done * chunk_size, disable=None) as progress:
-            for chunk in chunks:
+            for chunk in shares:
                 shard.append("".join(map(rows.row, chunk, predictor.predict(chunk))).encode())
                 progress.update(len(chunk))
         processes.wait_for_everyone()
@@ -247,26 +259,23 @@ def _join(shards: list[_Shard], output: Path) -> None:
     else:
         whole = output.with_name(f"{output.name}.part-{_identity(shards[0].job)}-whole")
         whole.unlink(missing_ok=True)
-        with open(whole, "xb") as stream:
-            pieces = itertools.zip_longest(*[shard.pieces() for shard in shards], fillvalue=b"")
-            stream.writelines(itertools.chain.from_iterable(pieces))
-            assert stream.tell() == sum(shard.recorded()[-1].end for shard in shards)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(whole, output)
+        try:
+            with open(whole, "xb") as stream:
+                pieces = itertools.zip_longest(*[shard.pieces() for shard in shards], fillvalue=b"")
+                stream.writelines(itertools.chain.from_iterable(pieces))
+                assert stream.tell() == sum(shard.recorded()[-1].end for shard in shards)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(whole, output)
+        finally:
+            whole.unlink(missing_ok=True)  # where the disk is full, it must not stay so
     for shard in shards:
         shard.path.unlink(missing_ok=True)
         shard.manifest.unlink()
 
 
-def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    remaining = iter(texts)
-    while chunk := list(itertools.islice(remaining, size)):
-        yield chunk
-
-
 def _model_digest(predictor: SentimentPredictor) -> str:
-    """What identifies a model wherever it lies: weights, config and tokenizer."""
+    """What identifies a model wherever it lies: weights, config, tokenizer, and code of its own."""
     model, tokenizer = predictor.model, predictor.tokenizer
     config = {name: value for name, value in model.config.to_dict().items() if name[0] != "_"}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
@@ -274,4 +283,18 @@ def _model_digest(predictor: SentimentPredictor) -> str:
     for name, weight in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(weight.cpu().contiguous().view(torch.uint8).numpy())
+    for path in _own_code(predictor):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _own_code(predictor: SentimentPredictor) -> list[Path]:
+    """The files of code that came with a model; none of one whose code is installed."""
+    parts = (predictor.model, predictor.model.config, predictor.tokenizer)
+    modules = {type(part).__module__ for part in parts}
+    folders = {
+        Path(str(sys.modules[name].__file__)).parent
+        for name in modules
+        if name.partition(".")[0] == TRANSFORMERS_DYNAMIC_MODULE_NAME
+    }
+    return sorted(path for folder in folders for path in folder.glob("*.py"))

@@ -6,10 +6,23 @@ import csv
 import io
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .predictor import Prediction
+
+
+def lock_of(output: Path) -> Path:
+    """The lock of those who write an output, a batch job or a stream: one at a time.
+
+    Args:
+        output: The file, with links followed.
+
+    Returns:
+        A file beside it, under the name of the parts of a job, which no other file has.
+    """
+    return output.with_name(f"{output.name}.part.lock")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -221,3 +222,50 @@ def test_a_word_that_may_be_a_model_or_a_text_is_refused(
     error = capsys.readouterr().err
     assert "--model MODEL" in error
     assert error.count(word) == 3  # what is wrong, and what to do in either case
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["file", "job", "stdin"])
+def test_a_long_line_is_one_error_that_names_the_option(
+    way: str,
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_text("fine\nlonger than it may be\n")
+    command = ["predict", "--model", str(model_folder)]
+    if way != "stdin":
+        command += ["--input", str(path)]
+    if way == "job":
+        command += ["--output", str(tmp_path / "labels")]
+
+    def run(limit: str) -> int:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+        return main([*command, "--max_line_bytes", limit])
+
+    assert run("21") == 1
+    error = capsys.readouterr().err
+    name = "standard input" if way == "stdin" else str(path)
+    assert f"error: {name}:2: a line of more than 21 bytes. Raise max_line_bytes (`--max_l" in error
+    assert "on_bad_line" not in error
+    assert run("0") == 1
+    assert "max_line_bytes is 1 or more, not 0" in capsys.readouterr().err
+    assert run("22") == run("1" + "0" * 30) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("output", ["", " --output /dev/full"])
+def test_output_to_a_full_disk_is_one_line(output: str, model_folder: Path) -> None:
+    command = f"{sys.executable} -m sentiment_lstm predict --model {model_folder} fine{output}"
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            command.split(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    place = "/dev/full" if output else "/dev/stdout"
+    assert f"error: {place}: there is no room for it (No space left on device)" in done.stderr
+    assert "Exception" not in done.stderr

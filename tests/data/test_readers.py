@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow
+import pyarrow.parquet
 import pytest
 from review_files import (
     LABELS,
@@ -29,6 +31,7 @@ from review_files import (
 )
 
 from sentiment_lstm.data.dataset import LABEL_NAMES, ReviewError
+from sentiment_lstm.data.readers import read_parquet
 from sentiment_lstm.data.sources import MAX_LINE_BYTES
 from sentiment_lstm.data.texts import read_texts
 
@@ -342,6 +345,57 @@ def test_the_cost_of_a_compressed_line_is_linear_in_its_length(tmp_path: Path) -
 
     few, many = (min(seconds(size) for _ in range(3)) for size in (4_000_000, 32_000_000))
     assert many < 24 * few, "8 times the length; the cost of joining each piece grew 64 times"
+
+
+def test_a_row_of_a_parquet_file_is_as_long_as_a_line_may_be(
+    tmp_path: Path, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = ["short", "just short enough", "nearly short enough", "short"]
+    table = pyarrow.table({"text": texts, "label": [1, 0, 1, 0]})
+    pyarrow.parquet.write_table(table, path := tmp_path / "x.parquet")
+    with pytest.raises(ReviewError, match="max_line_bytes is 1 or more"):
+        load(path, max_line_bytes=0)
+    with pytest.raises(
+        ReviewError, match=r"x\.parquet:3: a row of more than 17 bytes\. Raise max_l"
+    ):
+        load(path, max_line_bytes=17)
+    kept = load(path, on_bad_line="skip", max_line_bytes=17)
+    assert kept["text"][:] == texts[:2]
+    assert f"{path}:3: a row of more than 17 bytes" in caplog.text
+    assert load(path, max_line_bytes=19)["text"][:] == texts
+
+
+def test_a_parquet_file_of_one_enormous_row_is_refused_unread(
+    tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, text in enumerate(["fine", "x" * (1 << 21)]):
+        table = pyarrow.table({"text": [text], "label": [1]})
+        pyarrow.parquet.write_table(table, tmp_path / f"{number}.parquet")
+    assert load(tmp_path / "0.parquet", max_line_bytes=4)["text"][:] == ["fine"]
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", None)
+    with pytest.raises(ReviewError, match=r":1: in the group of this row is one of more than 1048"):
+        load(tmp_path / "1.parquet", max_line_bytes=1 << 20)
+
+
+def test_a_text_that_a_parquet_file_holds_once_is_held_once(tmp_path: Path) -> None:
+    path, text = tmp_path / "x.parquet", "x" * (1 << 20)
+    texts = pyarrow.DictionaryArray.from_arrays([0] * 500 + [None], [text])
+    table = pyarrow.table({"text": texts, "label": [1] * 501})
+    pyarrow.parquet.write_table(table, path, compression="zstd")
+    assert path.stat().st_size < 1 << 14
+    before = pyarrow.total_allocated_bytes()
+    tracemalloc.start()
+    try:
+        rows = 0
+        for _, record in read_parquet(path, "x", ["text", "label"]):
+            assert not isinstance(record, ReviewError)
+            assert record["text"] == (text if rows < 500 else None)
+            rows += 1
+            assert pyarrow.total_allocated_bytes() - before < 1 << 26
+        assert rows == 501
+        assert tracemalloc.get_traced_memory()[1] < 1 << 25
+    finally:
+        tracemalloc.stop()
 
 
 def test_damaged_parquet(tmp_path: Path, load: Load) -> None:

@@ -15,7 +15,7 @@ import pytest
 from review_files import TEXTS, Load, fasttext, load_with_own_cache, write, write_csv, write_jsonl
 
 from sentiment_lstm.data.dataset import ReviewError
-from sentiment_lstm.data.texts import read_stream, read_texts
+from sentiment_lstm.data.texts import chunks, read_stream, read_texts
 
 load = load_with_own_cache
 
@@ -145,3 +145,33 @@ def test_texts_are_read_without_datasets(tmp_path: Path) -> None:
     command = [sys.executable, "-c", LIGHT, *map(str, sorted(tmp_path.iterdir()))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [str([len(TEXTS)] * 3), "[]"]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+@pytest.mark.parametrize("lengths", [[], [0] * 7, [1] * 8, [9, 1, 1, 5, 6, 20, 1]])
+def test_a_chunk_ends_after_so_many_texts_or_characters(size: int, lengths: list[int]) -> None:
+    texts = ["x" * length for length in lengths]
+    found = list(chunks(iter(texts), size, max_characters=10))
+    assert [text for chunk in found for text in chunk] == texts
+    for number, chunk in enumerate(found):
+        assert sum(map(len, chunk[:-1])) < 10, "it would have ended before"
+        is_full = len(chunk) == size or sum(map(len, chunk)) >= 10
+        assert is_full or number == len(found) - 1
+        assert 1 <= len(chunk) <= size
+
+
+def test_a_chunk_takes_no_text_before_it_is_needed() -> None:
+    taken = []
+
+    def texts() -> Iterator[str]:
+        for number in range(100):
+            taken.append(number)
+            yield str(number)
+
+    for number, _ in enumerate(chunks(texts(), 4), 1):
+        assert len(taken) == 4 * number
+
+
+def test_chunks_of_ordinary_reviews_are_as_long_as_they_are_asked_to_be() -> None:
+    review = "A review of a thousand words. " * 200
+    assert list(map(len, chunks([review] * 10_000, 4096))) == [4096, 4096, 1808]

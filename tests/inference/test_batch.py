@@ -1,6 +1,7 @@
 """A file of labels is the same however often the job was stopped and however many shared it."""
 
 import csv
+import errno
 import itertools
 import json
 import os
@@ -16,6 +17,8 @@ import pytest
 from transformers import pipeline
 
 from sentiment_lstm.cli.main import main
+from sentiment_lstm.data import texts as texts_module
+from sentiment_lstm.files import DiskFullError
 from sentiment_lstm.inference import batch
 from sentiment_lstm.inference.batch import BatchError, _join, predict_file
 from sentiment_lstm.inference.predictor import _TRIAL, SentimentPredictor
@@ -463,3 +466,142 @@ def test_an_output_in_no_folder_is_refused_and_not_made(
     with pytest.raises(FileNotFoundError, match=r"labels: there is no folder .*new"):
         predict_file(model_folder, texts, tmp_path / "new" / "labels")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_stream_and_a_job_exclude_each_other(
+    model_folder: Path, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "labels"
+    command = ["predict", "--model", str(model_folder), "--output", str(output)]
+    stream = subprocess.Popen(
+        [sys.executable, "-m", "sentiment_lstm", *command], stdin=subprocess.PIPE
+    )
+    with stream:
+        assert stream.stdin is not None
+        while not (lock := Path(f"{output}.part.lock")).exists() or not lock.read_bytes():
+            assert stream.poll() is None
+            time.sleep(0.01)
+        for other in ([*command, "--input", str(texts)], [*command, "fine"]):
+            assert main(other) == 1
+            assert f"{output}: in use by process {stream.pid} on " in capsys.readouterr().err
+        stream.stdin.write(b"fine\nbad\n")
+        stream.stdin.close()
+        assert stream.wait(timeout=120) == 0
+    assert len(output.read_text().splitlines()) == 2
+    with hold(f"{output}.part.lock", str(output)):
+        assert main([*command, "fine"]) == 1
+    assert len(output.read_text().splitlines()) == 2
+    assert main([*command, "--input", str(texts)]) == 0
+    assert len(output.read_text().splitlines()) == len(TEXTS)
+
+
+# --- a full disk ---------------------------------------------------------------------------------
+
+# A file that grows too large fails as on a full disk, but needs no disk of its own.
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+from sentiment_lstm.cli.main import main
+for arguments in sys.argv[2].split("|"):
+    print(main(arguments.split()))
+"""
+
+
+def test_a_job_on_a_full_disk_says_so_and_resumes(
+    model_folder: Path, texts: Path, rows: Rows, expected: bytes, tmp_path: Path
+) -> None:
+    words = f"predict --model {model_folder} --input {texts} --format {rows.format} --include_text"
+    jobs = [f"{words} --chunk_size {CHUNK} --output {tmp_path / name}" for name in "ab"]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(len(expected) // 2), "|".join(jobs)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1\n1\n"
+    errors = [line for line in done.stderr.splitlines() if "error" in line]
+    for name, error in zip("ab", errors, strict=True):
+        assert f"error: {tmp_path / name}: there is no room for it (" in error
+        assert " free). Make room, and give the same command again" in error
+        output = tmp_path / name
+        part, _ = parts_of(output)
+        assert part.stat().st_size > 0
+        assert not output.exists()
+        assert main(jobs["ab".index(name)].split()) == 0
+        assert output.read_bytes() == expected
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_the_join_on_a_full_disk_leaves_the_shards_and_no_more(
+    model_folder: Path,
+    texts: Path,
+    rows: Rows,
+    expected: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "labels"
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    be_process(monkeypatch, 1, 2)
+    predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    be_process(monkeypatch, 0, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(batch.os, "replace", full)
+        with pytest.raises(DiskFullError, match=r"labels: there is no room for it \(No space left"):
+            predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    left = {path.name.rpartition("-of-")[2] for path in tmp_path.glob("labels*")}
+    assert left == {"2", "2.manifest"}
+    assert predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    assert output.read_bytes() == expected
+
+
+# --- options -------------------------------------------------------------------------------------
+
+
+def test_a_job_with_code_of_its_own_resumes_with_the_same_code_only(
+    model_folder: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("configuration_sentiment_lstm.py", "modeling_sentiment_lstm.py"):
+        path = model_folder / name
+        path.write_text(path.read_text().replace('"sentiment_lstm"', '"foreign"'))
+    path = model_folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "foreign"}))
+    output = tmp_path / "labels"
+    with pytest.raises(OSError, match="trust_remote_code"):
+        predict_file(model_folder, texts, output, chunk_size=CHUNK)
+    job: dict[str, Any] = {"chunk_size": CHUNK, "trust_remote_code": True}
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(StoppedError):
+            predict_file(model_folder, texts, output, **job)
+    asked = stop_after(monkeypatch, 100)
+    code = model_folder / "modeling_sentiment_lstm.py"
+    before = code.read_text()
+    code.write_text(before + "\nANOTHER = 1\n")
+    # A new process, since transformers keeps the classes that it has loaded.
+    words = ["predict", "--model", model_folder, "--input", texts, "--output", output]
+    options = ["--chunk_size", CHUNK, "--trust_remote_code"]
+    command = [sys.executable, "-m", "sentiment_lstm", *words, *options]
+    done = subprocess.run(list(map(str, command)), stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "another job (other model)" in done.stderr
+    code.write_text(before)
+    assert predict_file(model_folder, texts, output, **job)
+    assert len(asked) == 4
+    assert len(output.read_text().splitlines()) == len(TEXTS)
+
+
+def test_a_chunk_of_long_texts_ends_early(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, output = tmp_path / "texts.txt", tmp_path / "labels"
+    path.write_text("word " * 2000 + "\nfine\nbad\n")
+    monkeypatch.setattr(texts_module.chunks, "__defaults__", (10_000,))
+    asked = stop_after(monkeypatch, 100)
+    predict_file(model_folder, path, output)
+    assert [len(chunk) for chunk in asked] == [1, 2]
+    assert len(output.read_text().splitlines()) == 3
