@@ -71,7 +71,7 @@ def main() -> None:
 def classify(folder: Path, reviews: list[str]) -> None:
     """Print what a model folder predicts."""
     print(f'pipeline("text-classification", model="{folder}"):')
-    answers = pipeline("text-classification", model=str(folder))(reviews)
+    answers = pipeline("text-classification", model=str(folder), trust_remote_code=False)(reviews)
     for review, answer in zip(reviews, answers, strict=True):
         print(f"  {answer['label']} {answer['score']:.3f}  {review}")
 

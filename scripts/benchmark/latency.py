@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     import onnxruntime
 
-    ours = pipeline("text-classification", model=str(options.model))
+    ours = pipeline("text-classification", model=str(options.model), trust_remote_code=False)
     tokenizer: Any = ours.tokenizer
     minilm, minilm_tokenizer = load_minilm(torch.float32)
     theirs = pipeline("text-classification", model=minilm, tokenizer=minilm_tokenizer)

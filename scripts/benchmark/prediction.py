@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         tutorial_side(options, texts[:: max(1, len(texts) // 200)]),
     ]
     some = texts[:: max(1, len(texts) // 2000)]
-    classify = pipeline("text-classification", model=str(options.model))
+    classify = pipeline("text-classification", model=str(options.model), trust_remote_code=False)
     theirs = [answer["label"] for answer in classify(some)]
     predictor = SentimentPredictor.from_pretrained(options.model, low_precision=True)
     found = [prediction.label for prediction in predictor.predict(some)]
@@ -92,7 +92,7 @@ def onnx_sides(options: argparse.Namespace, texts: list[str]) -> list[Side]:
     """The exported model, float32 and int8."""
     import onnxruntime
 
-    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    tokenizer = AutoTokenizer.from_pretrained(options.model, trust_remote_code=False)
 
     def side(name: str, int8: bool) -> Side:
         file = export_to(options, name, int8)
@@ -205,7 +205,7 @@ def batch_side(
 
 def tutorial_side(options: argparse.Namespace, texts: list[str]) -> Side:
     """The tutorial's own path: NLTK, padded to 200, its network in float32, batches of 400."""
-    vocabulary = AutoTokenizer.from_pretrained(options.model).get_vocab()
+    vocabulary = AutoTokenizer.from_pretrained(options.model, trust_remote_code=False).get_vocab()
     net = reference.SentimentNet(len(vocabulary) + 1).eval()
     source, output = write_lines(options, texts), options.scratch / "tutorial.txt"
 

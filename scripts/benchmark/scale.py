@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def read_and_tokenize(source: Path, model: str, cache: Path) -> dict[str, Any]:
     """Read and tokenise one file in a process of its own, whose peak memory is known."""
     datasets.disable_progress_bars()
-    tokenizer: Any = AutoTokenizer.from_pretrained(model)
+    tokenizer: Any = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     marks = [time.perf_counter()]
     with watched_memory() as peak:
         reviews = load_reviews(source, cache_dir=cache)

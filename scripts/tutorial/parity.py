@@ -90,7 +90,7 @@ def compare(texts: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         train_tokenizer(texts, **TUTORIAL_PRESET).save_pretrained(folder)
         backend = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
     theirs = [reference.tokenize(text) for text in texts]
     differences: dict[str, list[str]] = {}
