@@ -14,6 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from .files import naming_full_disk
+
 
 class LockedError(OSError):
     """Another process is at the same work; the message says which."""
@@ -30,22 +32,25 @@ def hold(path: str | os.PathLike[str], what: str) -> Iterator[None]:
         what: What is locked, for the message.
 
     Raises:
+        DiskFullError: If there is no room for it.
         LockedError: If another process, or another thread of this one, holds it.
         OSError: If no file can be written there.
     """
     path = Path(path)
     is_new_folder = not path.parent.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=0, thread_local=False)
     try:
-        lock.acquire()
+        with naming_full_disk(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
     except Timeout:
         raise LockedError(
             f"{what}: in use by {_holder(path)}. Wait until it has ended, or stop it, and give the "
             "command again"
         ) from None
     try:
-        path.write_text(json.dumps(_this_process()) + "\n", encoding="utf-8")
+        with naming_full_disk(path):
+            path.write_text(json.dumps(_this_process()) + "\n", encoding="utf-8")
         yield
     finally:
         # Before it is released: who has opened the file in the meantime finds it gone, and not

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support import no_file_beyond
 
+from sentiment_lstm.files import DiskFullError
 from sentiment_lstm.locks import LockedError, _command, hold, hold_for_job
 
 HOLD = """
@@ -98,6 +100,19 @@ def test_released_locks_leave_nothing_behind(tmp_path: Path) -> None:
     with hold(tmp_path / "new" / "run.lock", "it"):
         (tmp_path / "new" / "model").touch()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["model"]
+
+
+def test_a_lock_on_a_full_disk_is_named_and_not_held(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "run.lock"
+    with (
+        pytest.raises(DiskFullError, match=rf"^{path}: there is no room for it"),
+        no_file_beyond(10),
+        hold(path, "it"),
+    ):
+        pass
+    assert not path.parent.exists()
+    with hold(path, "it"):
+        assert json.loads(path.read_text())
 
 
 def test_what_is_in_the_file_locks_nothing(tmp_path: Path) -> None:

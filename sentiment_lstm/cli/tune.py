@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import Any
 
@@ -43,15 +42,10 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from ..files import LOCK_FILE
-    from ..locks import hold_for_job
     from ..training.recipe import read_recipe
     from ..training.tuning import DEFAULT_SPACE, read_space, tune
 
     space = DEFAULT_SPACE if options.space is None else read_space(options.space)
     recipe = read_recipe(options.recipe, options.overrides)
-    folder = f"{recipe.training.output_dir}-tune"
-    is_main = recipe.training.process_index == 0
-    with hold_for_job(os.path.join(folder, LOCK_FILE), folder, is_main):
-        best = tune(recipe, options.trials, space)
+    best = tune(recipe, options.trials, space)
     sys.stdout.write(f"{best.read_text(encoding='utf-8')}best recipe: {best}\n")

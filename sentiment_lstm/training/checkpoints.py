@@ -87,6 +87,7 @@ class SealingTrainer(Trainer):
         if self.args.should_save:
             self.state.save_to_json(str(staged / _STATE_FILE))
             seal(staged, folder / name)
+            shutil.rmtree(staged.parent)
             # Only now, when the new one is safe.
             rotate_checkpoints(
                 output_dir=str(folder),

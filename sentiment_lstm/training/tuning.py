@@ -20,11 +20,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
-from ..files import write_text
+from ..evaluation.results import without_secrets
+from ..files import LOCK_FILE, naming_full_disk, write_text
+from ..locks import hold
 from .preprocessing import make_tokens
 from .recipe import (
     ModelArguments,
@@ -32,6 +33,7 @@ from .recipe import (
     RecipeError,
     RecipeTrainingArguments,
     dump_recipe,
+    read_yaml,
     rename_fields,
 )
 from .trainer import make_trainer
@@ -70,10 +72,7 @@ def read_space(path: str | os.PathLike[str]) -> Space:
         FileNotFoundError: If there is no such file.
         RecipeError: If the file is no mapping, or a field cannot be varied in this way.
     """
-    try:
-        space = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
+    space = read_yaml(path)
     if not isinstance(space, dict) or not space:
         raise RecipeError(f"{path}: a space is a mapping, `field: values` on each line")
     return {name: _checked(name, values, str(path)) for name, values in space.items()}
@@ -97,6 +96,8 @@ def tune(recipe: Recipe, trials: int, space: Space = DEFAULT_SPACE) -> Path:
         The recipe of the best trial, `best.yaml`, which `train` takes.
 
     Raises:
+        DiskFullError: If the disk is full; the trials that are done are kept.
+        LockedError: If another process is at this search; the message says which.
         ModuleNotFoundError: If Optuna is not installed.
         RecipeError: If the folder holds the search of another recipe or space, a value of the
             space does not fit the architecture, or there are several processes.
@@ -109,9 +110,13 @@ def tune(recipe: Recipe, trials: int, space: Space = DEFAULT_SPACE) -> Path:
     if recipe.training.world_size > 1:
         raise RecipeError("a search runs in one process; start it without a launcher")
     _check_architectures(recipe, space)
-    output_dir = recipe.training.output_dir
-    folder = Path(f"{output_dir}-tune")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(f"{recipe.training.output_dir}-tune")
+    with naming_full_disk(folder), hold(folder / LOCK_FILE, str(folder)):
+        return _tune(recipe, trials, space, folder)
+
+
+def _tune(recipe: Recipe, trials: int, space: Space, folder: Path) -> Path:
+    """Search in a folder that is held."""
     study = _study(folder, recipe, space)
     remaining = trials - len(_finished(study))
     if remaining > 0:
@@ -119,7 +124,8 @@ def tune(recipe: Recipe, trials: int, space: Space = DEFAULT_SPACE) -> Path:
         study = _study(folder, recipe, space)
     best = study.best_trial
     logger.warning("best: trial %d, validation loss %.4f", best.number, best.value)
-    fields = {**recipe.fields, **best.params, "output_dir": f"{output_dir}-best"}
+    output_dir = f"{recipe.training.output_dir}-best"
+    fields = {**recipe.fields, **best.params, "output_dir": output_dir}
     return write_text(folder / BEST_FILE, dump_recipe(fields))
 
 
@@ -179,9 +185,9 @@ def _study(folder: Path, recipe: Recipe, space: Space) -> optuna.Study:
         direction="minimize",
         load_if_exists=True,
     )
-    asked = {"recipe": dict(recipe.fields), "space": dict(space)}
+    asked = {"recipe": without_secrets(recipe.fields), "space": dict(space)}
     known = study.user_attrs.get("asked", asked)
-    if {**known, "recipe": rename_fields(known["recipe"])} != asked:
+    if {**known, "recipe": without_secrets(rename_fields(known["recipe"]))} != asked:
         raise RecipeError(
             f"{folder}: holds a search of another recipe or space; choose another output_dir, or "
             "delete the folder to start anew"

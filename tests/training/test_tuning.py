@@ -9,8 +9,10 @@ from typing import Any
 import optuna
 import pytest
 import yaml
+from support import no_file_beyond
 
 from sentiment_lstm.cli.main import main
+from sentiment_lstm.locks import LockedError, hold
 from sentiment_lstm.training.recipe import RecipeError, read_recipe
 from sentiment_lstm.training.trainer import SentimentTrainer
 from sentiment_lstm.training.tuning import DEFAULT_SPACE, read_space, tune
@@ -140,6 +142,8 @@ def test_a_search_goes_on_after_an_interruption(
         ("- a", "a space is a mapping"),
         ("", "a space is a mapping"),
         ("a: [", "no valid YAML"),
+        ("# " + "x" * 300_000, "over 262,144 bytes"),
+        ("a: &a [1]\nb: [" + "*a, " * 30 + "]", "aliases"),
     ],
 )
 def test_a_wrong_space_is_named(content: str, message: str, tmp_path: Path) -> None:
@@ -160,6 +164,43 @@ def test_wrong_values_are_found_before_the_first_trial(
     with pytest.raises(RecipeError, match="trials is 0"):
         tune(recipe, 0)
     assert not (tmp_path / "run-tune").exists()
+
+
+def test_a_folder_has_one_search_at_a_time(write_recipe: WriteRecipe, tmp_path: Path) -> None:
+    with (
+        hold(tmp_path / "run-tune" / "run.lock", "it"),
+        pytest.raises(LockedError, match="run-tune: in use by process"),
+    ):
+        tune(read_recipe(write_recipe()), 1)
+    assert not (tmp_path / "run-tune").exists()
+
+
+def test_a_token_is_not_in_the_study(
+    write_recipe: WriteRecipe,
+    space_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sentiment_lstm.training.tuning._search", lambda *_: None)
+    for token in ("hf_secret", "hf_other"):  # with another token it is the same search
+        recipe = read_recipe(write_recipe(hub_token=token, num_train_epochs=1))
+        with pytest.raises(ValueError, match="Record does not exist"):
+            tune(recipe, 1, read_space(space_file))
+    files = [path for path in (tmp_path / "run-tune").iterdir() if path.is_file()]
+    assert files
+    assert not [path for path in files if b"hf_" in path.read_bytes()]
+
+
+def test_a_full_disk_is_named(
+    write_recipe: WriteRecipe,
+    space_file: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["tune", str(write_recipe()), "--trials", "1", "--space", str(space_file)]
+    with no_file_beyond(20_000):  # of which the study takes more
+        assert main(command) == 1
+    assert "run-tune: there is no room for it (" in capsys.readouterr().err
+    assert main(command) == 0
 
 
 def test_the_default_space_is_a_valid_one(tmp_path: Path) -> None:
