@@ -33,7 +33,8 @@ from scipy.special import expit, logit
 from sentiment_lstm.cli.common import read_overrides
 from sentiment_lstm.data.dataset import load_texts
 from sentiment_lstm.evaluation.evaluate import Predictions, measure
-from sentiment_lstm.files import dump_json, write_json, write_text
+from sentiment_lstm.evaluation.results import without_secrets
+from sentiment_lstm.files import dump_json, replacing, write_json, write_text
 from sentiment_lstm.inference.predictor import SentimentPredictor
 from sentiment_lstm.training.distillation import halves_of, write_soft_labels
 from sentiment_lstm.training.recipe import Recipe, read_recipe
@@ -97,10 +98,12 @@ class Ensemble:
         if not path.exists():
             positive = self._train(member, part, texts, labels)(asked)
             # A member that is quite sure must not outvote the others.
-            np.save(path, logit(positive.clip(0.001, 0.999)))
+            log_odds = logit(positive.clip(0.001, 0.999))
+            with replacing(path, "wb", needed=log_odds.nbytes) as stream:
+                np.save(stream, log_odds)
         print(f"{part}: {member} has predicted {len(asked):,} texts", flush=True)
-        log_odds: NDArray[np.float64] = np.load(path)
-        return log_odds
+        predicted: NDArray[np.float64] = np.load(path)
+        return predicted
 
     def _train(
         self, member: str, part: str, texts: list[str], labels: list[int]
@@ -202,7 +205,8 @@ def claim(folder: Path, recipe: Recipe, folds: int) -> None:
     Raises:
         ValueError: If it holds those of another recipe, or of other folds.
     """
-    own = {name: v for name, v in recipe.fields.items() if not name.startswith("soft_label")}
+    fields = without_secrets(recipe.fields)
+    own = {name: value for name, value in fields.items() if not name.startswith("soft_label")}
     task = dump_json({"recipe": own, "folds": folds})
     path = folder / TASK_FILE
     if path.exists() and path.read_text(encoding="utf-8") != task:

@@ -193,6 +193,12 @@ def test_a_member_trained_once_predicts_all(
     assert list(said.values()) == pytest.approx([0.9] * len(said))
 
 
+def test_no_token_is_in_the_task(recipe: Path, tmp_path: Path) -> None:
+    for token in ("hf_one", "hf_two"):  # with another token it is the same task
+        teacher.claim(tmp_path / "t", read_recipe(recipe, {"hub_token": token}), 2)
+    assert "hf_" not in (tmp_path / "t" / "task.json").read_text()
+
+
 def test_wrong_use_says_so(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match=r"say where the soft labels go"):
         run(monkeypatch, recipe, "--soft_labels", "null", "--soft_label_weight", "null")
