@@ -12,7 +12,8 @@ logger = logging.getLogger(__name__)
 
 POOLINGS = ("last", "max", "mean", "attention")
 INITIALIZATIONS = ("orthogonal", "torch")
-# What no model of this kind comes near: a damaged config must not take all memory or all time.
+# What no model of this kind comes near: a damaged config must not take all memory or all time. Who
+# has a larger one raises the entry, before the config is made.
 LARGEST = {
     "vocab_size": 100_000_000,
     "embedding_size": 100_000,
@@ -122,7 +123,7 @@ class SentimentLSTMConfig(PreTrainedConfig):
         ):
             raise ValueError(
                 f"{type(self).__name__}: `num_labels` must be an integer from 1 to "
-                f"{LARGEST['num_labels']}; got {labels!r}"
+                f"{LARGEST['num_labels']} (see LARGEST); got {labels!r}"
             )
         if self.id2label is None and self.label2id is not None:
             self.id2label = {int(index): name for name, index in self.label2id.items()}
@@ -207,7 +208,7 @@ class SentimentLSTMConfig(PreTrainedConfig):
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers"):
             largest = LARGEST[name]
             in_range = _is_int(getattr(self, name), 1, largest)
-            self._require(name, in_range, f"an integer from 1 to {largest}")
+            self._require(name, in_range, f"an integer from 1 to {largest} (see LARGEST)")
         for name in ("bidirectional", "single_logit", "locked_dropout"):
             self._require(name, isinstance(getattr(self, name), bool), "true or false")
         for name in _DROPOUTS:
@@ -220,7 +221,8 @@ class SentimentLSTMConfig(PreTrainedConfig):
         self._require(
             "pad_to_length",
             self.pad_to_length is None or _is_int(self.pad_to_length, 1, LARGEST["pad_to_length"]),
-            f"an integer from 1 to {LARGEST['pad_to_length']}, or None to mask padding out",
+            f"an integer from 1 to {LARGEST['pad_to_length']} (see LARGEST), or None to mask "
+            "padding out",
         )
         self._require(
             "initialization",

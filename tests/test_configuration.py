@@ -6,6 +6,7 @@ import pytest
 from transformers import AutoConfig
 
 from sentiment_lstm import SentimentLSTMConfig
+from sentiment_lstm.configuration_sentiment_lstm import LARGEST
 
 
 def make(**fields: Any) -> SentimentLSTMConfig:
@@ -162,3 +163,10 @@ def test_the_tutorial_preset_is_the_tutorials_network() -> None:
     assert (config.embedding_size, config.hidden_size, config.num_hidden_layers) == (400, 512, 2)
     assert (config.bidirectional, config.pooling, config.single_logit) == (False, "last", True)
     assert (config.vocab_size, config.pad_to_length) == (100, 50)
+
+
+def test_a_limit_has_a_name_and_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"`num_hidden_layers` must be .* to 100 \(see LARGEST\)"):
+        SentimentLSTMConfig(num_hidden_layers=101)
+    monkeypatch.setitem(LARGEST, "num_hidden_layers", 101)
+    assert SentimentLSTMConfig(num_hidden_layers=101).num_hidden_layers == 101
