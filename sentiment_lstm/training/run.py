@@ -37,7 +37,7 @@ from ..files import (
     unfinished,
     write_text,
 )
-from ..inference.predictor import SentimentPredictor
+from ..inference.predictor import ModelError, SentimentPredictor, load_model
 from ..locks import hold_for_job
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .checkpoints import STAGING_FOLDER, newest_whole_checkpoint
@@ -213,6 +213,7 @@ def _is_finished(folder: Path, run: Run) -> bool:
     _refuse_another_run(folder, found, run, advice)
     if finished:
         _refuse_damaged_weights(folder)
+        _refuse_damaged_model(folder, found)
     if not finished and found.bf16 != run.bf16:
         words = {True: "bf16", False: "fp32"}
         logger.warning(
@@ -262,6 +263,17 @@ def _refuse_damaged_weights(folder: Path) -> None:
             f"{folder / _WEIGHTS_FILE}: the run is finished, but its weights are damaged "
             f"({reason}): put the file back, or delete the folder to train anew"
         )
+
+
+def _refuse_damaged_model(folder: Path, found: Run) -> None:
+    if found.model == SentimentLSTMForSequenceClassification.__name__:
+        try:
+            load_model(folder)
+        except ModelError as error:
+            raise RecipeError(
+                f"{error}. The run is finished, but its model is damaged: put the files back, or "
+                "delete the folder to train anew"
+            ) from error
 
 
 def _refuse_another_run(folder: Path, found: Run, run: Run, advice: str) -> None:

@@ -408,6 +408,21 @@ def test_a_folder_with_damaged_weights_is_not_finished(
     assert (weights.parent / "results.json").exists()
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_folder_with_another_damaged_file_is_not_finished(
+    name: str, write_recipe: WriteRecipe
+) -> None:
+    path = write_recipe(num_train_epochs=1)
+    file = train(read_recipe(path)) / name
+    content = file.read_bytes()
+    for damaged in (None, b"", content[: len(content) // 2]):
+        file.unlink() if damaged is None else file.write_bytes(damaged)
+        with pytest.raises(RecipeError, match=r"run: .* its model is damaged: .* delete"):
+            train(read_recipe(path))
+    file.write_bytes(content)
+    assert train(read_recipe(path)) == file.parent
+
+
 def test_a_folder_has_one_run_at_a_time(
     write_recipe: WriteRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
