@@ -507,3 +507,20 @@ def test_a_file_without_texts_says_so(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(ReviewError, match=r"texts\.txt: there are no texts"):
         load_texts(path, cache_dir=tmp_path)
+
+
+def test_long_reviews_are_written_few_at_a_time(
+    tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["x" * 60] * 5 + ["y" * 200] * 3 + ["z"]
+    path = write(tmp_path / "x.ft.txt", fasttext(texts, [1, 0, 1] * 3))
+    monkeypatch.setattr(arrow, "_CHARACTERS", 100)
+    reviews = load(path)
+    assert reviews["text"][:] == texts
+    assert reviews["label"][:] == [1, 0, 1] * 3
+    assert [len(batch) for batch in reviews.data.table.to_batches()] == [2, 2, 2, 2, 1]
+
+
+def test_ordinary_reviews_are_written_a_thousand_at_a_time(tmp_path: Path, load: Load) -> None:
+    path = write(tmp_path / "x.ft.txt", fasttext(["a review of some words"] * 2500, [1] * 2500))
+    assert [len(batch) for batch in load(path).data.table.to_batches()] == [1000, 1000, 500]
