@@ -160,6 +160,25 @@ _COUNTS = (
 )
 
 
+# What chooses the best checkpoint: what is measured at each validation. Pretraining has the loss.
+_METRICS = (
+    "loss",
+    "accuracy",
+    "f1",
+    "precision",
+    "recall",
+    "roc_auc",
+    "expected_calibration_error",
+)
+
+# Fields of transformers that would stop the training of such a model -> what they may be.
+_FIXED: dict[str, tuple[Any, ...]] = {
+    "label_names": (None, ["labels"]),
+    "length_column_name": ("length",),
+    "eval_do_concat_batches": (True,),
+}
+
+
 @dataclass
 class RecipeTrainingArguments(TrainingArguments):
     """transformers' `TrainingArguments`, with defaults for training an LSTM to its best."""
@@ -247,11 +266,23 @@ class RecipeTrainingArguments(TrainingArguments):
         if not 0 <= self.label_smoothing_factor <= 1:
             smoothing = self.label_smoothing_factor
             raise ValueError(f"`label_smoothing_factor` must be from 0 to 1; got {smoothing}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"`seed` must be from 0 to 2**32 - 1; got {self.seed}")
+        for name in ("seed", "data_seed"):
+            if not 0 <= (getattr(self, name) or 0) < 2**32:
+                raise ValueError(f"`{name}` must be from 0 to 2**32 - 1; got {getattr(self, name)}")
+        for name in ("adam_beta1", "adam_beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"`{name}` must be 0 or more and below 1; got {getattr(self, name)}"
+                )
 
     def _check(self) -> None:
-        """Raise `ValueError` for what would train something else than was meant."""
+        """Raise `ValueError` for what would train something else than was meant, or nothing."""
+        for name, allowed in _FIXED.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"`{name}` cannot be chosen here: leave it out")
+        metric = self.metric_for_best_model
+        if metric is not None and metric.removeprefix("eval_") not in _METRICS:
+            raise ValueError(f"`metric_for_best_model` must be one of {', '.join(_METRICS)}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"`ema_decay` must be between 0 and 1; got {self.ema_decay}")
         if self.ema_decay is not None and not self.load_best_model_at_end:
@@ -316,6 +347,8 @@ class Recipe:
             for name in _OF_CLASSIFIERS:
                 if self.fields.get(name):
                     raise RecipeError(f"`{name}` means nothing to pretraining: leave it out")
+            if self.training.metric_for_best_model not in (None, "loss", "eval_loss"):
+                raise RecipeError("`metric_for_best_model` must be loss in pretraining")
         elif self.reviews.soft_labels is None:
             if self.reviews.unlabelled:
                 raise RecipeError("`unlabelled` texts need `soft_labels` to learn from")

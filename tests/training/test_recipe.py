@@ -10,11 +10,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from support import RECIPES
+from transformers import EvalPrediction
 
 from sentiment_lstm.data.dataset import load_many
+from sentiment_lstm.evaluation.metrics import compute_metrics
 from sentiment_lstm.training import recipe as recipe_module
 from sentiment_lstm.training.preprocessing import load_all
 from sentiment_lstm.training.recipe import (
@@ -181,9 +184,20 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
         ({"seed": -1}, r"recipe\.yaml: `seed` must be from 0 to"),
         ({"lr_scheduler_kwargs": {"hops": 1}}, r"recipe\.yaml: `lr_scheduler_kwargs`: .*'hops'"),
         ({"lr_scheduler_kwargs": "[1]"}, r"recipe\.yaml: `lr_scheduler_kwargs` must be a mapping"),
-        ({"optim": "downhill"}, r"recipe\.yaml: `optim`: downhill is not a valid .* adamw_torch"),
+        ({"optim": "downhill"}, r"recipe\.yaml: `optim`: downhill is not a valid .*adamw_torch"),
         ({"learning_rate": -1}, r"recipe\.yaml: `learning_rate`: Invalid learning rate"),
         ({"accelerator_config": "x"}, r"recipe\.yaml: `accelerator_config`: .*No such file"),
+        (
+            {"label_names": ["a"]},
+            r"recipe\.yaml: `label_names` cannot be chosen here: leave it out",
+        ),
+        ({"eval_do_concat_batches": False}, r"recipe\.yaml: `eval_do_concat_batches` cannot be"),
+        (
+            {"metric_for_best_model": "bleu"},
+            r"recipe\.yaml: `metric_for_best_model` must be one of l",
+        ),
+        ({"adam_beta2": 1}, r"recipe\.yaml: `adam_beta2` must be 0 or more and below 1; got 1"),
+        ({"data_seed": 2**32}, r"recipe\.yaml: `data_seed` must be from 0 to"),
         ({"output_dir": False}, r"recipe\.yaml: `output_dir` must be text: put quotes"),
         ({"max_line_bytes": 0}, r"recipe\.yaml: `max_line_bytes` must be 1 or more; got 0"),
         ({"labels": {1: 0, 2: 5}}, r"recipe\.yaml: `labels`: .*every label must mean 0, 1"),
@@ -346,6 +360,18 @@ def test_pretraining_says_what_means_nothing_to_it(
     with pytest.raises(RecipeError, match=f"`{next(iter(field))}` means nothing to pretraining"):
         pretrain(read_recipe(write_recipe(**field)))
     assert not (tmp_path / "run").exists()
+
+
+def test_the_best_checkpoint_is_chosen_by_what_is_measured(write_recipe: WriteRecipe) -> None:
+    prediction = EvalPrediction(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 1]))
+    measured = {"loss", *compute_metrics(prediction)}
+    assert set(recipe_module._METRICS) <= measured
+    for metric in recipe_module._METRICS:
+        for name in (metric, f"eval_{metric}"):
+            recipe = read_recipe(write_recipe(metric_for_best_model=name))
+            assert recipe.training.metric_for_best_model == name
+    with pytest.raises(RecipeError, match="`metric_for_best_model` must be loss in pretraining"):
+        read_recipe(write_recipe(metric_for_best_model="f1")).check_task("pretraining")
 
 
 def test_halves_need_soft_labels(write_recipe: WriteRecipe) -> None:
