@@ -48,6 +48,19 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     assert precious.read_text() == "precious\n"
 
 
+def test_a_link_at_the_part_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even by somebody who knows its name."""
+    precious = tmp_path / "precious"
+    precious.write_text("precious\n")
+    monkeypatch.setattr(os, "urandom", bytes)
+    (tmp_path / f".results.json.{'00' * 8}.part").symlink_to(precious)
+    with pytest.raises(FileExistsError):
+        write_text(tmp_path / "results.json", "new\n")
+    assert precious.read_text() == "precious\n"
+
+
 def test_what_a_killed_process_was_writing_is_known(tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
