@@ -185,7 +185,7 @@ def _collect(
     probabilities: list[NDArray[np.float32]] = []
     lengths: list[int] = []
     for ids in chunks:
-        probabilities.append(predictor.predict_proba_ids(ids))
+        probabilities.append(predictor.predict_proba_ids(ids, start=len(lengths)))
         lengths += map(len, ids)
     negated = [has_negation(text) for text in _texts_of(reviews)]
     return Predictions(

@@ -15,7 +15,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -83,7 +83,8 @@ def predict_file(
         DiskFullError: If there is no room for the output. What was done is kept: the same command
             resumes the job when there is.
         LockedError: If another process is writing this output; the message says which.
-        OSError: If there is no such model or file.
+        OSError: If there is no such model or file; as an `AnswerError` that names the text, if the
+            model's answer to it is no number. What was done before is kept.
         ReviewError: If a text cannot be read.
     """
     rows = rows or Rows()
@@ -123,10 +124,12 @@ def predict_file(
         shard = shards[own]
         done = shard.begin(rows.header if processes.is_main_process else "")
         lines = read_texts(texts, text_column=text_column, max_line_bytes=max_line_bytes)
-        shares = itertools.islice(chunks(lines, chunk_size), own + done * count, None, count)
+        numbered = _numbered(chunks(lines, chunk_size))
+        shares = itertools.islice(numbered, own + done * count, None, count)
         with tqdm(unit=" reviews", initial=done * chunk_size, disable=None) as progress:
-            for chunk in shares:
-                shard.append("".join(map(rows.row, chunk, predictor.predict(chunk))).encode())
+            for start, chunk in shares:
+                predictions = predictor.predict(chunk, start=start)
+                shard.append("".join(map(rows.row, chunk, predictions)).encode())
                 progress.update(len(chunk))
         processes.wait_for_everyone()
         if processes.is_main_process:
@@ -272,6 +275,14 @@ def _join(shards: list[_Shard], output: Path) -> None:
     for shard in shards:
         shard.path.unlink(missing_ok=True)
         shard.manifest.unlink()
+
+
+def _numbered(chunks: Iterable[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """Each chunk behind the number of its first text."""
+    start = 0
+    for chunk in chunks:
+        yield start, chunk
+        start += len(chunk)
 
 
 def _model_digest(predictor: SentimentPredictor) -> str:

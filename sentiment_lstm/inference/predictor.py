@@ -49,6 +49,10 @@ class ModelError(OSError):
     """A model that cannot be used; the message names it and says what is missing or damaged."""
 
 
+class AnswerError(ModelError):
+    """A text to which the model's answer is no number; the message names the text."""
+
+
 @dataclass(frozen=True, eq=False)  # an array has no single answer to whether it is equal
 class Prediction:
     """What the model says of one text.
@@ -146,27 +150,31 @@ class SentimentPredictor:
             batch_tokens=batch_tokens,
         )
         try:
-            (answer,) = predictor.predict([_TRIAL])
+            predictor.predict([_TRIAL])
+        except AnswerError as error:
+            raise ModelError(f"{model}: the model answers nan: its weights are damaged") from error
         except Exception as error:  # as of a tokenizer that lacks its unknown word
             raise ModelError(f"{model}: loads, but does not answer: {_line(error)}") from error
-        if not np.isfinite(answer.probabilities).all():
-            raise ModelError(f"{model}: the model answers {answer.score}: its weights are damaged")
         return predictor
 
-    def predict(self, texts: Iterable[str]) -> list[Prediction]:
+    def predict(self, texts: Iterable[str], *, start: int = 0) -> list[Prediction]:
         """Classify texts.
 
         Args:
             texts: A list, a generator, a column of pandas, polars or datasets.
+            start: The number of the first text, where these are some of many: errors name a text
+                by its number.
 
         Returns:
             One prediction a text, in order.
 
         Raises:
+            AnswerError: If the answer to one of them is no number, since what the model computes
+                is too large for its dtype.
             TypeError: If one of them is no string (`None`, a number), or `texts` is one itself.
             ValueError: If one of them has a lone surrogate, which is no character.
         """
-        return list(self.stream(texts))
+        return list(self.stream(texts, start=start))
 
     def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """Probabilities of each text.
@@ -181,25 +189,28 @@ class SentimentPredictor:
             `(texts, num_labels)` float32, by label id.
 
         Raises:
-            TypeError: See `predict`.
+            AnswerError: See `predict`.
+            TypeError: See there.
         """
         chunks = list(self._stream_proba(texts))
         return np.concatenate(chunks) if chunks else self.predict_proba_ids([])
 
-    def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
+    def stream(self, texts: Iterable[str], *, start: int = 0) -> Iterator[Prediction]:
         """Classify texts as they come, `chunk_size` at a time: memory does not grow.
 
         Args:
             texts: See `predict`.
+            start: See there.
 
         Yields:
             One prediction a text, in order.
 
         Raises:
-            TypeError: See `predict`.
+            AnswerError: See `predict`.
+            TypeError: See there.
         """
         names = cast("dict[int, str]", self.model.config.id2label)
-        for probabilities in itertools.chain.from_iterable(self._stream_proba(texts)):
+        for probabilities in itertools.chain.from_iterable(self._stream_proba(texts, start)):
             best = int(probabilities.argmax())
             yield Prediction(names[best], float(probabilities[best]), probabilities)
 
@@ -210,21 +221,28 @@ class SentimentPredictor:
         """
         return [encoding.ids for encoding in self._backend.encode_batch_fast(list(texts))]
 
-    def predict_proba_ids(self, token_ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+    def predict_proba_ids(
+        self, token_ids: Sequence[Sequence[int]], *, start: int = 0
+    ) -> NDArray[np.float32]:
         """As `predict_proba`, of texts that are tokenised already.
 
         Args:
             token_ids: Ids of each text, as `encode` gives them.
+            start: See `predict`.
 
         Returns:
             `(texts, num_labels)` float32.
+
+        Raises:
+            AnswerError: See `predict`.
         """
         results = self._probabilities(self._copy or self.model, token_ids)
         if self._copy is not None and len(results):
             lower, upper = np.sort(results, axis=1)[:, -2:].T
-            close = np.flatnonzero(upper - lower < _CONFIDENCE_MARGIN).tolist()
-            again = [token_ids[index] for index in close]
-            results[close] = self._probabilities(self.model, again)
+            sure = upper - lower >= _CONFIDENCE_MARGIN  # and not NaN, where bf16 has overflowed
+            again = np.flatnonzero(~sure).tolist()
+            results[again] = self._probabilities(self.model, [token_ids[index] for index in again])
+        _refuse_no_numbers(results, self.model.dtype, start)
         return results
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -266,16 +284,21 @@ class SentimentPredictor:
         self._copy = _low_precision_copy(self.model) if self.low_precision else None
         self._backend = private_backend(self.tokenizer)
 
-    def _stream_proba(self, texts: Iterable[str]) -> Iterator[NDArray[np.float32]]:
+    def _stream_proba(self, texts: Iterable[str], start: int = 0) -> Iterator[NDArray[np.float32]]:
         """Probabilities `(chunk, num_labels)` of one chunk of texts after the other."""
-        for chunk in chunks(_only_strings(texts), self.chunk_size):
-            yield self.predict_proba_ids(self.encode(chunk))
+        for chunk in chunks(_only_strings(texts, start), self.chunk_size):
+            yield self.predict_proba_ids(self.encode(chunk), start=start)
+            start += len(chunk)
 
     @torch.inference_mode()
     def _probabilities(
         self, model: PreTrainedModel, token_ids: Sequence[Sequence[int]]
     ) -> NDArray[np.float32]:
-        """Probabilities `(texts, num_labels)`, computed in batches of similar length."""
+        """Probabilities `(texts, num_labels)`, computed in batches of similar length.
+
+        NaN of a text whose logits are no numbers, also where one of them is infinite, of which a
+        sigmoid would make a number.
+        """
         results = np.empty((len(token_ids), model.config.num_labels or 0), dtype=np.float32)
         # A model may pad all reviews to one length itself.
         length = getattr(model.config, "pad_to_length", None)
@@ -284,7 +307,9 @@ class SentimentPredictor:
         for batch in _batches(longest_first, lengths.tolist(), self.batch_tokens):
             ids, mask = _padded([token_ids[index] for index in batch], self.tokenizer)
             logits = model(ids.to(model.device), mask.to(model.device)).logits
-            results[batch] = _activate(logits.float(), model.config).cpu().numpy()
+            finite = logits.isfinite().all(-1, keepdim=True)
+            probabilities = _activate(logits.float(), model.config)
+            results[batch] = probabilities.masked_fill(~finite, torch.nan).cpu().numpy()
         return results
 
 
@@ -410,7 +435,7 @@ def _low_precision_copy(model: PreTrainedModel) -> PreTrainedModel | None:
 # --- texts to batches ----------------------------------------------------------------------------
 
 
-def _only_strings(texts: Iterable[Any]) -> Iterator[str]:
+def _only_strings(texts: Iterable[Any], start: int) -> Iterator[str]:
     # Of a mapping or a table the names of its columns would be classified.
     is_table = isinstance(texts, Mapping) or hasattr(texts, "columns")
     if isinstance(texts, (str, bytes)) or is_table or not isinstance(texts, Iterable):
@@ -418,7 +443,7 @@ def _only_strings(texts: Iterable[Any]) -> Iterator[str]:
             f"texts is a {type(texts).__name__}: pass an iterable of texts, for example [text], "
             "or one column of a table"
         )
-    for number, text in enumerate(texts):
+    for number, text in enumerate(texts, start):
         if not isinstance(text, str):
             raise TypeError(
                 f"texts[{number}] is {type(text).__name__}, not str: leave it out, or put a text "
@@ -461,6 +486,20 @@ def _batches(order: list[int], lengths: list[int], batch_tokens: int) -> Iterato
         size = max(1, batch_tokens // max(1, lengths[order[start]]))
         yield order[start : start + size]
         start += size
+
+
+def _refuse_no_numbers(probabilities: NDArray[np.float32], dtype: torch.dtype, start: int) -> None:
+    """Raise for the first text whose probabilities `(texts, num_labels)` are no numbers."""
+    bad = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
+    if len(bad):
+        name = str(dtype).removeprefix("torch.")
+        remedy = "leave it out, or take another model: this one's weights are damaged or diverged"
+        if dtype in (torch.float16, torch.bfloat16):
+            remedy = "load the model with dtype=torch.float32"
+        raise AnswerError(
+            f"texts[{start + int(bad[0])}]: the model's answer is no number, since what it "
+            f"computes is too large for {name}: {remedy}"
+        )
 
 
 def _activate(logits: torch.Tensor, config: PreTrainedConfig) -> torch.Tensor:

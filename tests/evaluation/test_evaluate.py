@@ -71,8 +71,9 @@ def test_reviews_are_tokenised_and_predicted_once(
         tokenised += len(texts)
         return encode(texts)
 
-    def counting_forward(ids: list[list[int]]) -> np.ndarray:
+    def counting_forward(ids: list[list[int]], *, start: int) -> np.ndarray:
         nonlocal predicted
+        assert start == predicted
         predicted += len(ids)
         return forward(ids)
 

@@ -62,13 +62,13 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> list[list[str]]:
     asked: list[list[str]] = []
     predict = SentimentPredictor.predict
 
-    def stopping(self: SentimentPredictor, chunk: Any) -> Any:
+    def stopping(self: SentimentPredictor, chunk: Any, **options: Any) -> Any:
         if chunk == [_TRIAL]:  # not one of the job's, but asked when a model is loaded
-            return predict(self, chunk)
+            return predict(self, chunk, **options)
         if len(asked) == chunks:
             raise StoppedError
         asked.append(chunk)
-        return predict(self, chunk)
+        return predict(self, chunk, **options)
 
     monkeypatch.setattr(SentimentPredictor, "predict", stopping)
     return asked

@@ -16,7 +16,9 @@ import torch
 from transformers import PreTrainedTokenizerFast, pipeline
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
+from sentiment_lstm.inference.batch import predict_file
 from sentiment_lstm.inference.predictor import (
+    AnswerError,
     ModelError,
     SentimentPredictor,
     _low_precision_copy,
@@ -416,6 +418,116 @@ def test_a_temperature_that_divides_into_no_numbers_is_noticed(
     path.write_text(text)
     with pytest.raises(ModelError, match=r"`temperature` must be a finite|answers nan"):
         SentimentPredictor.from_pretrained(model_folder)
+
+
+@pytest.fixture(params=[torch.nan, torch.inf, -torch.inf])
+def overflowing(
+    request: pytest.FixtureRequest,
+    model: SentimentLSTMForSequenceClassification,
+    tokenizer: PreTrainedTokenizerFast,
+) -> SentimentLSTMForSequenceClassification:
+    """A model whose answer to a text with the word "money" is no number."""
+
+    def spoil(_: Any, inputs: tuple[torch.Tensor, ...], output: Any) -> None:
+        money = inputs[0].eq(tokenizer.get_vocab()["money"]).any(1)
+        output.logits[money, 1] = request.param
+
+    model.register_forward_hook(spoil)
+    return model
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 3, 100])
+def test_an_answer_that_is_no_number_is_an_error_that_names_the_text(
+    chunk_size: int,
+    overflowing: SentimentLSTMForSequenceClassification,
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    predictor = SentimentPredictor(overflowing, tokenizer, chunk_size=chunk_size)
+    texts = ["Great!", "unheard-of words", "", "waste of money", "fine", "no money"]
+    message = r"texts\[3\]: the model's answer is no number, .* too large for float32: leave it out"
+    for ask in (predictor.predict, predictor.predict_proba):
+        with pytest.raises(AnswerError, match=message):
+            ask(texts)
+    with pytest.raises(AnswerError, match=r"texts\[13\]"):
+        predictor.predict(texts, start=10)
+    with pytest.raises(AnswerError, match=r"texts\[13\]"):
+        predictor.predict_proba_ids(predictor.encode(texts), start=10)
+    answers = predictor.stream(texts)
+    before = [next(answers) for _ in range(3 // chunk_size * chunk_size)]
+    assert all(np.isfinite(answer.score) for answer in before)
+    with pytest.raises(AnswerError, match=message):
+        next(answers)
+
+
+def test_a_job_names_the_text_by_its_number_in_the_file_and_keeps_what_was_done(
+    model_folder: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forward = SentimentLSTMForSequenceClassification.forward
+    money = tokenizer.get_vocab()["money"]
+
+    def spoilt(self: Any, ids: torch.Tensor, mask: torch.Tensor) -> Any:
+        output: Any = forward(self, ids, mask)
+        output.logits[ids.eq(money).any(1)] = torch.nan
+        return output
+
+    texts, output = tmp_path / "texts.txt", tmp_path / "labels.jsonl"
+    texts.write_text("fine\n" * 5 + "waste of money\n" + "fine\n")
+    monkeypatch.setattr(SentimentLSTMForSequenceClassification, "forward", spoilt)
+    with pytest.raises(AnswerError, match=r"^texts\[5\]"):
+        predict_file(model_folder, texts, output, chunk_size=2, exact=True)
+    assert not output.exists()
+    monkeypatch.undo()
+
+    predict = SentimentPredictor.predict
+    starts: list[int] = []
+
+    def watched(self: SentimentPredictor, chunk: Any, *, start: int = 0) -> Any:
+        starts.append(start)
+        return predict(self, chunk, start=start)
+
+    monkeypatch.setattr(SentimentPredictor, "predict", watched)
+    predict_file(model_folder, texts, output, chunk_size=2, exact=True)
+    assert starts == [0, 4, 6], "the trial of the model, and what was not done"
+    assert len(output.read_text().splitlines()) == 7
+
+
+def test_a_sigmoid_does_not_hide_an_answer_that_is_no_number(
+    make_model: MakeModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    model = make_model(num_labels=1, temperature=0.1)
+    with torch.no_grad():
+        model.classifier.bias.fill_(3e38)
+    with pytest.raises(AnswerError, match=r"texts\[0\]"):
+        SentimentPredictor(model, tokenizer).predict(["fine"])
+
+
+def test_half_precision_that_overflows_names_the_remedy(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    with torch.no_grad():
+        model.classifier.bias.fill_(60_000)
+        model.config.temperature = 0.1
+    half: Any = model.to(torch.float16)  # type: ignore[arg-type]
+    with pytest.raises(AnswerError, match=r"large for float16: load the model with dtype=torch.fl"):
+        SentimentPredictor(half, tokenizer).predict(["fine"])
+
+
+def test_what_overflows_in_the_low_precision_copy_is_computed_again(
+    model: SentimentLSTMForSequenceClassification,
+    tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    predictor = SentimentPredictor(model, tokenizer, low_precision=True)
+    low = predictor._copy
+    assert isinstance(low, SentimentLSTMForSequenceClassification)
+    with torch.no_grad():
+        low.classifier.weight.fill_(torch.inf)
+    expected = SentimentPredictor(model, tokenizer).predict_proba(TEXTS)
+    np.testing.assert_allclose(predictor.predict_proba(TEXTS), expected, atol=1e-6)
 
 
 def test_sizes_are_checked(
