@@ -44,7 +44,8 @@ class SealingTrainer(Trainer):
         kept = [*model.state_dict().values()]
         for state in optimizer.state.values():
             kept += [value for value in state.values() if isinstance(value, torch.Tensor)]
-        return _BESIDES + sum(value.nbytes for value in kept)
+        needed: int = _BESIDES + sum(value.nbytes for value in kept)
+        return needed
 
     def _get_output_dir(self, trial: Any) -> str:
         folder: str = super()._get_output_dir(trial)
