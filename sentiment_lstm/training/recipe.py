@@ -27,12 +27,14 @@ from typing import Any, Literal
 import torch
 import yaml
 from transformers import TrainingArguments, get_scheduler
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
 from ..data.columns import label_coding, read_labels
 from ..data.sources import MAX_LINE_BYTES, ReviewError
 from ..evaluation.results import without_secrets
 from ..inference.predictor import computes_in_bf16
+from ..tokenization import Words
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +119,17 @@ class TokenizerArguments:
     )
     tutorial_tokenizer: bool = field(
         default=False,
-        metadata={"help": "The tutorial's: pads on the left to 200, unknown words become `_PAD`."},
+        metadata={
+            "help": "The tutorial's: NLTK's words, pads on the left to 200, unknown words become "
+            "`_PAD`."
+        },
+    )
+    words: str | None = field(
+        default=None,
+        metadata={
+            "help": "Whose rules say what a word is (default: plain, of tutorial_tokenizer nltk).",
+            "choices": list(typing.get_args(Words)),
+        },
     )
     max_word_pieces: int = field(
         default=0, metadata={"help": "Cut unknown words into up to so many pieces (`##ing`)."}
@@ -176,6 +188,8 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "label_names": (None, ["labels"]),
     "length_column_name": ("length",),
     "eval_do_concat_batches": (True,),
+    "parallelism_config": (None,),
+    "remove_unused_columns": (True,),
 }
 
 
@@ -243,6 +257,7 @@ class RecipeTrainingArguments(TrainingArguments):
         self.save_steps = self.eval_steps or 0
         super().__post_init__()
         self._try_scheduler()
+        get_reporting_integration_callbacks(self.report_to)  # which raises for what it knows not
 
     def _try_scheduler(self) -> None:
         """Make a schedule of nothing: its arguments would fail when all reviews are tokenised."""
@@ -266,6 +281,9 @@ class RecipeTrainingArguments(TrainingArguments):
         if not 0 <= self.label_smoothing_factor <= 1:
             smoothing = self.label_smoothing_factor
             raise ValueError(f"`label_smoothing_factor` must be from 0 to 1; got {smoothing}")
+        if (self.neftune_noise_alpha or 0) < 0:
+            noise = self.neftune_noise_alpha
+            raise ValueError(f"`neftune_noise_alpha` must be 0 or more; got {noise}")
         for name in ("seed", "data_seed"):
             if not 0 <= (getattr(self, name) or 0) < 2**32:
                 raise ValueError(f"`{name}` must be from 0 to 2**32 - 1; got {getattr(self, name)}")
