@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import datasets
 from datasets.fingerprint import Hasher
@@ -13,7 +13,13 @@ from transformers import PreTrainedTokenizerFast
 from ..data.arrow import cache_of
 from ..data.dataset import load_many, load_texts
 from ..files import naming_full_disk
-from ..tokenization import DEFAULT_PRESET, TUTORIAL_PRESET, private_backend, train_tokenizer
+from ..tokenization import (
+    DEFAULT_PRESET,
+    TUTORIAL_PRESET,
+    Words,
+    private_backend,
+    train_tokenizer,
+)
 from .distillation import SoftLabels, halves_dataset
 from .recipe import Recipe, ReviewArguments, TokenizerArguments, reading_options
 
@@ -87,13 +93,16 @@ def make_tokenizer(arguments: TokenizerArguments, reviews: Reviews) -> PreTraine
         The tokenizer.
     """
     parts = _training_parts(reviews)
+    preset = (TUTORIAL_PRESET if arguments.tutorial_tokenizer else DEFAULT_PRESET).copy()
+    if arguments.words is not None:
+        preset["words"] = cast(Words, arguments.words)
     return train_tokenizer(
         tqdm(_texts(parts), "words", sum(map(len, parts)), unit=" reviews"),
         min_frequency=arguments.min_frequency,
         vocab_size=arguments.max_vocab_size,
         max_word_pieces=arguments.max_word_pieces,
         mark_title=arguments.mark_title,
-        **(TUTORIAL_PRESET if arguments.tutorial_tokenizer else DEFAULT_PRESET),
+        **preset,
     )
 
 

@@ -1,5 +1,6 @@
 """Reviews are tokenised once, and what was interrupted resumes."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,17 @@ def test_tokenising_resumes_where_it_was_stopped(
     assert read == reviews["text"][20:], "two files of ten were whole"
     assert pieces[:] == whole
     assert pieces._fingerprint == preprocessing.tokenize([reviews], tokenizer)._fingerprint
+
+
+def test_a_recipe_says_whose_words(write_recipe: WriteRecipe) -> None:
+    recipe = read_recipe(write_recipe())
+    reviews = preprocessing.load_all(recipe.reviews)
+
+    def rules(**fields: Any) -> str:
+        arguments = recipe.replace(**fields).tokenizer
+        backend = preprocessing.make_tokenizer(arguments, reviews).backend_tokenizer
+        pattern: str = json.loads(backend.to_str())["pre_tokenizer"]["pattern"]["Regex"]
+        return pattern
+
+    assert rules() == rules(words="plain")
+    assert rules(tutorial_tokenizer=True) == rules(words="nltk") != rules()
