@@ -152,7 +152,8 @@ def _explain(error: BaseException) -> str:
     kind = type(error).__name__
     if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", said):
         return f"not enough memory: take smaller batches or a smaller model ({said or kind})"
-    if isinstance(error, (ImportError, OSError, ValueError)):
+    # What transformers says of an optional package is no ImportError.
+    if isinstance(error, (ImportError, OSError, ValueError)) or "to be installed" in said:
         return said or kind
     return (
         f"{kind}: {said}. This is a bug of sentiment-lstm: please report it with what the same "

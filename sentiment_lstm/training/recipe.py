@@ -258,6 +258,8 @@ class RecipeTrainingArguments(TrainingArguments):
         super().__post_init__()
         self._try_scheduler()
         get_reporting_integration_callbacks(self.report_to)  # which raises for what it knows not
+        if self.torch_compile_mode is not None:
+            torch.compile(torch.nn.Identity(), mode=self.torch_compile_mode)  # and so does this
 
     def _try_scheduler(self) -> None:
         """Make a schedule of nothing: its arguments would fail when all reviews are tokenised."""

@@ -95,6 +95,7 @@ class PanicException(BaseException):
         (MemoryError(), "not enough memory: take smaller batches"),
         (RuntimeError("can't allocate memory: 8 GB"), "not enough memory: .*8 GB"),
         (ValueError(), "ValueError"),
+        (RuntimeError("A requires b to be installed. Run c"), r"A requires b .* Run c$"),
     ],
 )
 def test_every_error_is_one_line(

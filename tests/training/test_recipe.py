@@ -199,6 +199,7 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
         ({"parallelism_config": "x"}, r"recipe\.yaml: `parallelism_config` cannot be chosen here"),
         ({"remove_unused_columns": False}, r"recipe\.yaml: `remove_unused_columns` cannot be"),
         ({"neftune_noise_alpha": -1}, r"recipe\.yaml: `neftune_noise_alpha` must be 0 or more"),
+        ({"torch_compile_mode": "x"}, r"recipe\.yaml: `torch_compile_mode`: Unrecognized mode=x"),
         ({"report_to": ["a"]}, r"recipe\.yaml: `report_to`: a is not supported, only "),
         ({"adam_beta2": 1}, r"recipe\.yaml: `adam_beta2` must be 0 or more and below 1; got 1"),
         ({"data_seed": 2**32}, r"recipe\.yaml: `data_seed` must be from 0 to"),
