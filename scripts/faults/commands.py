@@ -24,8 +24,8 @@ from typing import IO, Any, NoReturn
 _MODULES = (
     "datasets.io.generator",
     "datasets.packaged_modules.generator.generator",
-    *(f"sentiment_lstm.cli.{name}" for name in ("evaluate", "predict", "pretrain", "train")),
-    *(f"sentiment_lstm.cli.{name}" for name in ("export", "push", "tune")),
+    *(f"sentiment_lstm.cli.{name}" for name in ("main", "evaluate", "predict", "train")),
+    *(f"sentiment_lstm.cli.{name}" for name in ("export", "pretrain", "push", "tune")),
     "sentiment_lstm.evaluation.evaluate",
     "sentiment_lstm.inference.batch",
     "sentiment_lstm.training.run",

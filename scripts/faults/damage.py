@@ -26,7 +26,7 @@ def tallies(stage: Stage, tries: int | None, seed: int) -> Iterator[Tally]:
     finished = states / "finished"
     stage.restore()
     shutil.copytree(stage.home / "model", stage.work / "run")
-    shutil.copytree(stage.work, finished, dirs_exist_ok=True)
+    _copy(stage.work, finished)
     # Pictures are looked at by people, and the code is that of the package.
     names = [f"run/{name}" for name in (*_MODEL, *_SAYS_SO)]
     yield _damage("a finished run", stage, finished, names, tries, seed, _found_finished)
@@ -48,7 +48,12 @@ def _stopped(
     ended = command.killed_at(found[occurrence - 1] + 1)
     if ended.code != -signal.SIGKILL:
         raise RuntimeError(f"not killed after `{operation}`: {ended.error}")
-    return Path(shutil.copytree(stage.work, state))
+    return _copy(stage.work, state)
+
+
+def _copy(work: Path, state: Path) -> Path:
+    shutil.rmtree(state, ignore_errors=True)
+    return Path(shutil.copytree(work, state))
 
 
 def _damage(

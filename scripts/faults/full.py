@@ -24,7 +24,7 @@ def tallies(stage: Stage, tries: int | None, seed: int) -> Iterator[Tally]:
     """Fill the disk in training and in prediction, at each stage of it."""
     del seed
     folder = stage.work.with_name("small")
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     stream = ("predict", "--model", "model", "--output", "labels.jsonl", "--chunk_size", "4")
     yield _fill("full: train", stage, tries, folder, TRAIN, _check_run)
     yield _fill("full: predict", stage, tries, folder, PREDICT, Stage.check_labels)

@@ -487,8 +487,11 @@ def weights(random: random.Random) -> Case:
     """Weights that something has gone over, in their header or their numbers."""
 
     def change(content: bytes) -> bytes:
-        if random.randrange(2):
+        kind = random.randrange(3)
+        if kind == 0:
             return mutated(content, random)
+        if kind == 1:
+            return _flipped(content, random)
         size = int.from_bytes(content[:8], "little")
         header = _mutated_json(content[8 : 8 + size], random)
         return len(header).to_bytes(8, "little") + header + content[8 + size :]
@@ -578,6 +581,14 @@ def mutated(content: bytes, random: random.Random) -> bytes:
         elif kind == 5 and random.randrange(3) == 0:
             content = content[:at]
     return content
+
+
+def _flipped(content: bytes, random: random.Random) -> bytes:
+    """Content of the same length, with bits flipped."""
+    flipped = bytearray(content)
+    for _ in range(random.choice((1, 1, 4, 30))):
+        flipped[random.randrange(len(flipped))] ^= 1 << random.randrange(8)
+    return bytes(flipped)
 
 
 def _mutated_json(content: bytes, random: random.Random) -> bytes:

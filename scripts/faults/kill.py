@@ -22,12 +22,12 @@ _AFTERWARDS = 0.2
 def tallies(stage: Stage, tries: int | None, seed: int) -> Iterator[Tally]:
     """Kill training and prediction, at all operations or at so many of each."""
     del seed
-    yield _kill("kill: train", stage, tries, partial(Alone, TRAIN), Stage.check_run)
-    yield _kill("kill: predict", stage, tries, partial(Alone, PREDICT), Stage.check_labels)
-    yield _kill("kill: predict, a stream", stage, tries, _Stream, Stage.check_labels)
+    yield kill("kill: train", stage, tries, partial(Alone, TRAIN), Stage.check_run)
+    yield kill("kill: predict", stage, tries, partial(Alone, PREDICT), Stage.check_labels)
+    yield kill("kill: predict, a stream", stage, tries, _Stream, Stage.check_labels)
     for index in range(2):
         kind = f"kill: predict, process {index + 1} of two"
-        yield _kill(kind, stage, tries, partial(_Pair, index), Stage.check_labels)
+        yield kill(kind, stage, tries, partial(_Pair, index), Stage.check_labels)
 
 
 class Alone:
@@ -130,7 +130,7 @@ class _Pair(Alone):
         return pair
 
 
-def _kill(
+def kill(
     kind: str,
     stage: Stage,
     tries: int | None,

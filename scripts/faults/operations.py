@@ -151,6 +151,7 @@ class Operations:
             self.tell(what, path)
             result = function(*arguments, **named)
             if self.passes(f"half of {what}", path):
+                self._process = 0  # nothing counts any more
                 os.truncate(path, os.path.getsize(path) // 2)
                 self.die()
             return result

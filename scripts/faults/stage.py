@@ -80,7 +80,7 @@ class Stage:
             RuntimeError: If they do not end well, or not twice with the same.
         """
         home, work = folder / "home", folder / "work"
-        home.mkdir()
+        home.mkdir(parents=True)
         generator = random.Random(11)
         for name, count in (("train", 24), ("validation", 12)):
             texts = [make_text(generator, index % 2) for index in range(count)]

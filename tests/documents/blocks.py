@@ -112,6 +112,7 @@ SHORTENED = {
     ),
     "python scripts/release.py": "--output my/released",
     "python scripts/benchmark": "--limit 20 --rounds 1",
+    "python scripts/faults": "--help",  # tests/scripts/test_faults.py does run it
     "python scripts/baselines.py": "--baselines tfidf",
     "python scripts/ablation.py": (
         f"--seeds 1 {_ONE_STEP} {_OWN} --hidden_size 8 --embedding_size 4"
