@@ -60,8 +60,10 @@ def read_texts(
         lines = read_numbered_lines(path, name, max_line_bytes)
         yield from _without_skip_hint(_texts_of_lines(lines))
         return
-    read = _csv_records if file_format == ".csv" else read_json_lines
-    records = read(path, name, max_line_bytes)
+    if file_format == ".csv":
+        records = _csv_records(path, name, max_line_bytes, text_column)
+    else:
+        records = read_json_lines(path, name, max_line_bytes)
     yield from _without_skip_hint(_texts_of_records(records, text_column))
 
 
@@ -136,7 +138,12 @@ def _without_skip_hint(texts: Iterator[str]) -> Iterator[str]:
         raise type(error)(message) from error.__cause__
 
 
-def _csv_records(path: Path, name: str, max_line_bytes: int) -> Iterator[Record]:
+def _csv_records(
+    path: Path, name: str, max_line_bytes: int, text_column: str | None
+) -> Iterator[Record]:
     rows = read_csv(path, name, max_line_bytes)
-    _, header = next(rows, (name, []))
-    return iter(()) if isinstance(header, ReviewError) else name_fields(rows, header)
+    where, header = next(rows, (name, []))
+    if isinstance(header, ReviewError) or not header:
+        return
+    text_columns(header, where, text=text_column)  # even if no row follows
+    yield from name_fields(rows, header)

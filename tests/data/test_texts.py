@@ -55,7 +55,7 @@ def test_texts_need_no_label_column(tmp_path: Path) -> None:
         ("a.csv", b"text\nfine\ncaf\xe9\n", r"a\.csv:3: not valid UTF-8"),
         ("a.csv", b'text\nfine\n"open\nfine\n', r"a\.csv:3: no valid csv .*stays open"),
         ("a.csv", b"text,stars\nfine,5\nshort\n", r"a\.csv:3: 1 fields instead of 2"),
-        ("a.csv", b"body\nfine\n", r"a\.csv:2: no text column"),
+        ("a.csv", b"body\nfine\n", r"a\.csv:1: no text column"),
         ("a.jsonl", b'{"text": "fine"}\n{"text": 5}\n', r"a\.jsonl:2: 5 in column 'text'"),
         ("a.jsonl", b'{"text": "fine"}\n{"text"\n', r"a\.jsonl:2: no valid JSON"),
         ("a.txt.bz2", bz2.compress(b"fine\n" * 9)[:-8], r"a\.txt\.bz2:\d+: the archive"),
@@ -175,3 +175,14 @@ def test_a_chunk_takes_no_text_before_it_is_needed() -> None:
 def test_chunks_of_ordinary_reviews_are_as_long_as_they_are_asked_to_be() -> None:
     review = "A review of a thousand words. " * 200
     assert list(map(len, chunks([review] * 10_000, 4096))) == [4096, 4096, 1808]
+
+
+@pytest.mark.parametrize("header", [b"id,foo\n", b"\xff\xfe\n"])
+def test_a_header_without_a_text_is_an_error_where_no_row_follows(
+    header: bytes, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "x.csv", header)
+    with pytest.raises(ReviewError, match=r"x\.csv:1: no text column"):
+        list(read_texts(path))
+    assert list(read_texts(write(path, b"id,text\n"))) == []
+    assert list(read_texts(write(path, b""))) == []
