@@ -12,7 +12,7 @@ from support import randomised
 from transformers import pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
-from sentiment_lstm import SentimentLSTMForSequenceClassification
+from sentiment_lstm import SentimentLSTMForSequenceClassification, modeling_sentiment_lstm
 from sentiment_lstm.tokenization import DEFAULT_PRESET, TUTORIAL_PRESET, train_tokenizer
 
 MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
@@ -167,6 +167,23 @@ def test_a_review_of_20000_words(classify: Any, preset: str, warnings: list[str]
         assert changed[0] == changed[2] == score
         assert changed[1] != pytest.approx(score, abs=1e-7)
         assert any("20000 > 200" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_texts_too_large_for_a_layer_are_read_in_pieces(
+    classify: Any, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = classify(TEXTS)
+    step = (4 * classify.model.model.units + 28) * 4
+    monkeypatch.setattr(modeling_sentiment_lstm, "_LARGEST_RUN", 20 * step)
+    monkeypatch.setattr(modeling_sentiment_lstm, "_PIECE", 7 * step)
+    sizes: list[int] = []
+    classify.model.model.layers[0].forward_lstm.register_forward_pre_hook(
+        lambda _, inputs: sizes.append(inputs[0].shape[:2].numel())
+    )
+    assert same(classify(TEXTS, batch_size=batch_size), expected)
+    assert 7 in sizes
+    assert max(sizes) < 20
 
 
 def _positive(logits: np.ndarray[Any, Any]) -> float:
