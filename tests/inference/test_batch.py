@@ -550,7 +550,7 @@ def test_the_join_on_a_full_disk_leaves_the_shards_and_no_more(
     predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
     be_process(monkeypatch, 0, 2)
     with monkeypatch.context() as patch:
-        patch.setattr(batch.os, "replace", full)
+        patch.setattr(os, "replace", full)
         with pytest.raises(DiskFullError, match=r"labels: there is no room for it \(No space left"):
             predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
     left = {path.name.rpartition("-of-")[2] for path in tmp_path.glob("labels*")}
