@@ -37,7 +37,7 @@ from sentiment_lstm.evaluation.results import without_secrets
 from sentiment_lstm.files import dump_json, replacing, write_json, write_text
 from sentiment_lstm.inference.predictor import SentimentPredictor
 from sentiment_lstm.training.distillation import halves_of, write_soft_labels
-from sentiment_lstm.training.recipe import Recipe, read_recipe
+from sentiment_lstm.training.recipe import Recipe, read_recipe, reading_options
 from sentiment_lstm.training.run import train
 from sentiment_lstm.training.teachers import (
     CLASSIFIERS,
@@ -135,10 +135,15 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
         The file of soft labels.
     """
     reviews = recipe.reviews
-    texts, known = read_reviews(reviews.train, reviews.on_bad_line)
-    others, held_out = read_reviews(reviews.validation, reviews.on_bad_line)
+    options, limit = reading_options(recipe.fields), reviews.max_line_bytes
+    texts, known = read_reviews(reviews.train, **options)
+    others, held_out = read_reviews(reviews.validation, **options)
     labels, n_held_out = np.array(known), len(others)
-    unlabelled = [t for source in reviews.unlabelled for t in load_texts(source)["text"][:]]
+    unlabelled = [
+        text
+        for source in reviews.unlabelled
+        for text in load_texts(source, max_line_bytes=limit)["text"][:]
+    ]
     # Halves of a review are predicted by those who predict the whole: they have not learned it.
     whole = len(texts)
     owners = list(range(whole))
