@@ -165,10 +165,11 @@ def default_model() -> Path:
 # --- full disks ----------------------------------------------------------------------------------
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# What Rust (safetensors, tokenizers), numpy, SQLite and torch make of them. torch has lost the
-# number, and speaks likewise of reading: "PytorchStreamReader".
+# What Rust (safetensors, tokenizers), numpy, SQLite, datasets and torch make of them. torch has
+# lost the number, and speaks likewise of reading: "PytorchStreamReader".
 _SIGNS = re.compile(
-    r"(no space left(?: on device)?|quota exceeded|file too large|disk is full|disk i/o error)"
+    r"(no space left(?: on device)?|quota exceeded|file too large|disk is full|disk i/o error"
+    r"|not enough disk space)"
     r"|\d+ requested and \d+ written|PytorchStreamWriter|unexpected pos \d+ vs|iostream error",
     re.IGNORECASE,
 )

@@ -146,6 +146,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
         RuntimeError("[enforce ...] . PytorchStreamWriter failed writing file data/0"),
         OSError("1000000 requested and 131056 written"),
         RuntimeError("(sqlite3.OperationalError) database or disk is full"),
+        OSError("Not enough disk space. Needed: Unknown size (download: Unknown size)"),
     ],
     ids=repr,
 )
