@@ -73,7 +73,8 @@ def measure_again(results: Results, predictor: SentimentPredictor) -> Results:
         found = evaluate(predictor, reviews[source])
         metrics.setdefault(split, {})[source] = found
         print(f"{split}/{source}: {found['accuracy']:.2%}", flush=True)
-    return dataclasses.replace(results, metrics=metrics)
+    # The weights are no longer those that the run wrote.
+    return dataclasses.replace(results, metrics=metrics, written={})
 
 
 def main() -> None:

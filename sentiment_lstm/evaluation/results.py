@@ -42,6 +42,9 @@ class Run:
         model: Name of the class that is trained.
         files: Field of the recipe -> SHA-256 of the file that it brings in (`init_from`,
             `soft_labels`).
+        written: File of the run's own folder -> SHA-256: the tokenizer's as soon as they are
+            there, all that the model consists of when the run is finished. Empty where an earlier
+            version wrote them.
     """
 
     recipe: dict[str, Any]
@@ -49,6 +52,7 @@ class Run:
     bf16: bool
     model: str
     files: dict[str, str]
+    written: dict[str, str] = dataclasses.field(default_factory=dict, kw_only=True)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write a JSON file, as a whole or not at all; tokens in the recipe stay out of it."""
@@ -83,6 +87,7 @@ class Results(Run):
         bf16: See there.
         model: See there.
         files: See there.
+        written: See there.
         seed: Of the run.
         parameters: Their number.
         vocab_size: Words, `_PAD` and `_UNK` included.
@@ -262,8 +267,9 @@ def _read(path: str | os.PathLike[str], kind: type[_R]) -> _R:
 
 def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
     """What version 0.1 wrote, in the schema of now."""
-    # The first results had neither, when all models were classifiers that brought nothing in.
-    content = {"model": "SentimentLSTMForSequenceClassification", "files": {}} | content
+    # The first results had none of these, when all models were classifiers that brought nothing in.
+    kind = "SentimentLSTMForSequenceClassification"
+    content = {"model": kind, "files": {}, "written": {}} | content
     if isinstance(content.get("metrics"), Mapping):
         content["metrics"] = nest_metrics(content["metrics"])
     if "bf16" not in content and isinstance(content.get("machine"), Mapping):

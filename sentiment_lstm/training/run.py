@@ -16,6 +16,7 @@ import datasets
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerState
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from ..data.sources import file_digest
 from ..evaluation.evaluate import (
@@ -194,8 +195,6 @@ _INCIDENTAL_FIELDS = {
     "hub_token",
 }
 
-_WEIGHTS_FILE = "model.safetensors"
-
 
 def _is_finished(folder: Path, run: Run) -> bool:
     """Whether the folder holds this run, finished.
@@ -209,10 +208,15 @@ def _is_finished(folder: Path, run: Run) -> bool:
     try:
         found, finished = _read_claim(folder)
     except FileNotFoundError:
-        raise RecipeError(f"{folder}: not empty, and no training run; {advice}") from None
-    _refuse_another_run(folder, found, run, advice)
+        raise RecipeError(
+            f"{folder}: not empty, and no training run, which has a {RUN_FILE} or, finished, a "
+            f"{RESULTS_FILE}; {advice}"
+        ) from None
+    file = folder / (RESULTS_FILE if finished else RUN_FILE)
+    _refuse_another_run(folder, found, run, f"{advice} (it says so in {file})")
     if finished:
         _refuse_damaged_weights(folder)
+        _refuse_changed_files(folder, found)
         _refuse_damaged_model(folder, found)
     if not finished and found.bf16 != run.bf16:
         words = {True: "bf16", False: "fp32"}
@@ -250,9 +254,26 @@ def _read_claim(folder: Path) -> tuple[Run, bool]:
         ) from error
 
 
+def _refuse_changed_files(folder: Path, found: Run) -> None:
+    for name in _changed_files(folder, found):
+        raise RecipeError(
+            f"{folder}: {name} is not what the finished run wrote, and so its model is damaged: put "
+            "the file back, or delete the folder to train anew"
+        )
+
+
+def _changed_files(folder: Path, run: Run) -> list[str]:
+    """Which of the files that a run has recorded are not what it wrote."""
+    return [
+        name
+        for name, digest in run.written.items()
+        if not (folder / name).is_file() or file_digest(folder / name) != digest
+    ]
+
+
 def _refuse_damaged_weights(folder: Path) -> None:
     try:
-        with safe_open(folder / _WEIGHTS_FILE, framework="pt") as weights:
+        with safe_open(folder / SAFE_WEIGHTS_NAME, framework="pt") as weights:
             names = list(weights.keys())
             damaged = [name for name in names if not weights.get_tensor(name).isfinite().all()]
         reason = f"{damaged[0]} is not finite" if damaged else None
@@ -260,7 +281,7 @@ def _refuse_damaged_weights(folder: Path) -> None:
         reason = " ".join(str(error).split())
     if reason is not None:
         raise RecipeError(
-            f"{folder / _WEIGHTS_FILE}: the run is finished, but its weights are damaged "
+            f"{folder / SAFE_WEIGHTS_NAME}: the run is finished, but its weights are damaged "
             f"({reason}): put the file back, or delete the folder to train anew"
         )
 
@@ -315,20 +336,45 @@ def _same_reviews(found: Run, run: Run) -> bool:
 
 
 def _claim(folder: Path, recipe: Recipe, run: Run, reviews: Reviews) -> PreTrainedTokenizerFast:
-    """Give the folder to this run, or find that it has been: write recipe and tokenizer."""
-    if (folder / RECIPE_FILE).exists():
-        # Written after the tokenizer, which thus is whole.
-        loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
-        return loaded
+    """Give the folder to this run, or find that it has been: write tokenizer and recipe."""
     # Before all else: wherever the run is stopped from now on, the folder says whose it is.
     if not (folder / RUN_FILE).exists():
         folder.mkdir(parents=True, exist_ok=True)
         run.write(folder / RUN_FILE)
-    tokenizer = make_tokenizer(recipe.tokenizer, reviews)
-    tokenizer.save_pretrained(folder)
-    sync_folder(folder)
-    write_text(folder / RECIPE_FILE, dump_recipe(recipe.fields))
+    claimed = read_run(folder / RUN_FILE)
+    changed = _changed_files(folder, claimed)
+    # Earlier versions recorded nothing, and wrote the recipe when the tokenizer was whole.
+    is_written = bool(claimed.written) or (folder / RECIPE_FILE).exists()
+    if is_written and not changed:
+        tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+    else:
+        tokenizer = _write_tokenizer(folder, recipe, claimed, changed, reviews)
+    _write_recipe(folder / RECIPE_FILE, dump_recipe(recipe.fields))
     return tokenizer
+
+
+def _write_tokenizer(
+    folder: Path, recipe: Recipe, claimed: Run, changed: list[str], reviews: Reviews
+) -> PreTrainedTokenizerFast:
+    """Make the tokenizer, anew if files of it have changed, and record what was written."""
+    tokenizer = make_tokenizer(recipe.tokenizer, reviews)
+    paths = map(Path, tokenizer.save_pretrained(folder))
+    written = {path.name: file_digest(path) for path in paths}
+    sync_folder(folder)
+    if changed and written != claimed.written:
+        raise RecipeError(
+            f"{folder / changed[0]}: is damaged, and what is made of the reviews now is another: "
+            "put the file back, or delete the folder to start anew"
+        )
+    for name in changed:
+        logger.warning("%s: is missing or damaged; it is made anew", folder / name)
+    dataclasses.replace(claimed, written=written).write(folder / RUN_FILE)
+    return tokenizer
+
+
+def _write_recipe(path: Path, text: str) -> None:
+    if not path.exists() or path.read_bytes() != text.encode():
+        write_text(path, text)
 
 
 def _files_of(recipe: Recipe) -> dict[str, Path]:
@@ -416,11 +462,13 @@ def _finish(folder: Path, model: PreTrainedModel, results: Results) -> None:
     """Write the model, the pictures and, last of all, the results that mark the run as finished."""
     kept = model.model if isinstance(model, SentimentLSTMForPreTraining) else model
     needed = sum(weight.nbytes for weight in kept.state_dict().values())
-    with naming_full_disk(folder / _WEIGHTS_FILE, needed):
+    with naming_full_disk(folder / SAFE_WEIGHTS_NAME, needed):
         kept.save_pretrained(folder)
     draw_all(results.redact(), folder)  # pictures leave the machine as they are
     sync_folder(folder)
-    results.write(folder / RESULTS_FILE)
+    names = [CONFIG_NAME, SAFE_WEIGHTS_NAME, *read_run(folder / RUN_FILE).written]
+    written = {name: file_digest(folder / name) for name in names}
+    dataclasses.replace(results, written=written).write(folder / RESULTS_FILE)
     _clean_up(folder)
 
 

@@ -33,6 +33,7 @@ def content() -> dict[str, Any]:
         "bf16": False,
         "model": "SentimentLSTMForSequenceClassification",
         "files": {},
+        "written": {"config.json": "0ddd"},
         "seed": 3,
         "parameters": 100,
         "vocab_size": 10,

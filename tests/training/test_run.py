@@ -18,6 +18,7 @@ from sentiment_lstm.data.dataset import load_reviews
 from sentiment_lstm.evaluation.evaluate import evaluate
 from sentiment_lstm.inference.predictor import SentimentPredictor, load_model
 from sentiment_lstm.locks import LockedError, hold
+from sentiment_lstm.tokenization import train_tokenizer
 from sentiment_lstm.training import run as run_module
 from sentiment_lstm.training.recipe import RecipeError, read_recipe
 from sentiment_lstm.training.run import pretrain, train
@@ -553,3 +554,96 @@ def test_a_classifier_is_no_language_model(
         RecipeError, match=r"holds a SentimentLSTMFor.*, which is not what is asked"
     ):
         second(read_recipe(recipe))
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("damage", ["gone", "empty", "other words"])
+def test_a_damaged_tokenizer_of_a_run_in_progress_is_made_anew(
+    name: str,
+    damage: str,
+    write_recipe: WriteRecipe,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = write_recipe(num_train_epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "make_trainer", _stop)
+        with pytest.raises(StoppedError):
+            train(read_recipe(path))
+    file = path.parent / "run" / name
+    content = file.read_text(encoding="utf-8")
+    if damage == "gone":
+        file.unlink()
+    else:
+        # What stays valid would go on silently, to other weights.
+        file.write_text("" if damage == "empty" else content.replace("_UNK", "_UNL"))
+    train(read_recipe(path))
+    assert f"{name}: is missing or damaged; it is made anew" in caplog.text
+    assert file.read_text(encoding="utf-8") == content
+
+
+def test_a_tokenizer_that_cannot_be_made_again_is_refused(
+    write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe(num_train_epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "make_trainer", _stop)
+        with pytest.raises(StoppedError):
+            train(read_recipe(path))
+    (path.parent / "run" / "tokenizer.json").unlink()
+    monkeypatch.setattr(
+        run_module, "make_tokenizer", lambda *_: train_tokenizer(["other words"] * 2)
+    )
+    with pytest.raises(RecipeError, match=r"tokenizer\.json: is damaged, and what is made .* now"):
+        train(read_recipe(path))
+
+
+def test_a_damaged_recipe_is_written_again(
+    write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_recipe(num_train_epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "make_trainer", _stop)
+        with pytest.raises(StoppedError):
+            train(read_recipe(path))
+    folder = path.parent / "run"
+    (folder / "recipe.yaml").write_text("train: [")
+    train(read_recipe(path))
+    assert yaml.safe_load((folder / "recipe.yaml").read_text()) == results_of(folder).recipe
+
+
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+
+@pytest.mark.parametrize("name", MODEL_FILES)
+def test_a_finished_run_whose_model_has_changed_is_not_finished(
+    name: str, write_recipe: WriteRecipe
+) -> None:
+    path = write_recipe(num_train_epochs=1)
+    folder = train(read_recipe(path))
+    content = (folder / name).read_bytes()
+    for changed in (None, content[:-1], content + b"\n", content[:-9] + b" " + content[-8:]):
+        (folder / name).unlink()
+        if changed is not None:
+            (folder / name).write_bytes(changed)
+        with pytest.raises(RecipeError, match=name):
+            train(read_recipe(path))
+        (folder / name).write_bytes(content)
+    assert train(read_recipe(path)) == folder
+
+
+def test_a_run_in_progress_of_an_earlier_version_resumes(
+    write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has recorded nothing of what it wrote: the recipe says that the tokenizer is whole."""
+    path = write_recipe(num_train_epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "make_trainer", stopping_at(4))
+        with pytest.raises(KeyboardInterrupt):
+            train(read_recipe(path))
+    claim = path.parent / "run" / "run.json"
+    content = json.loads(claim.read_text())
+    assert content.pop("written")
+    claim.write_text(json.dumps(content))
+    monkeypatch.setattr(run_module, "make_tokenizer", None)
+    assert results_of(train(read_recipe(path))).training["resumed_from"] == "checkpoint-3"
