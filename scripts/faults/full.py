@@ -74,7 +74,7 @@ def _fill(
 def _says_full(fault: Fault | None, error: str) -> Fault | None:
     """Whether the line names the disk and a place."""
     line = error.strip().splitlines()[-1]
-    if fault is None and not re.search(r"[Nn]o space left|disk is full", line):
+    if fault is None and not re.search(r"[Nn]o space left|there is no room", line):
         return Fault("wrong", f"says nothing of the space: {line}")
     if fault is None and not re.search(r"run|cache|labels\.jsonl", line):
         return Fault("wrong", f"names no file or folder: {line}")
