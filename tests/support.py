@@ -63,6 +63,25 @@ def results_of(folder: Path) -> Results:
     return read_results(folder / "results.json")
 
 
+def make_behaviour(suite: str = "0ddd", **rates: float) -> dict[str, Any]:
+    """What `Behaviour.as_dict` gives of a model with these failure rates by capability."""
+    example = {
+        "template": "It is not {good}.",
+        "target": "negative",
+        "texts": ["It is not good."],
+        "probabilities": [0.9],
+    }
+    return {
+        "suite": suite,
+        "cases": 40 * len(rates),
+        "failure_rate": round(sum(rates.values()) / len(rates), 4),
+        "capabilities": {
+            name: {"cases": 40, "failure_rate": rate, "examples": [example]}
+            for name, rate in rates.items()
+        },
+    }
+
+
 EVERY_POOLING = "last+max+mean+attention"
 
 

@@ -21,6 +21,7 @@ LEARNING_CURVES = "learning_curves.png"
 CONFUSION_MATRIX = "confusion_matrix.png"
 RELIABILITY_DIAGRAM = "reliability_diagram.png"
 ACCURACY_BY_LENGTH = "accuracy_by_length.png"
+BEHAVIOUR = "behaviour.png"
 CURVE = "curve.png"  # that scripts/baselines.py draws
 
 # Set of reviews, as `Results.metrics_by_name` calls it -> its metrics.
@@ -58,6 +59,9 @@ def draw_all(results: Results, folder: _Path) -> list[str]:
         if found := {part: figures for part, figures in metrics.items() if needed in figures}:
             draw(found, Path(folder, name))
             drawn.append(name)
+    if results.behaviour is not None:
+        draw_behaviour({"this model": results.behaviour}, Path(folder, BEHAVIOUR))
+        drawn.append(BEHAVIOUR)
     return drawn
 
 
@@ -184,6 +188,41 @@ def draw_accuracy_by_length(metrics: Metrics, path: _Path) -> None:
     counts.set(xlabel="tokens in the review", ylabel="reviews (%)")
     counts.set_xticks(range(len(slices)), [tokens_text(*limits) for limits in slices])
     _finish(figure, accuracies, counts, path)
+
+
+def draw_behaviour(models: Mapping[str, Mapping[str, Any]], path: _Path) -> None:
+    """Draw how many behavioural tests models fail, by capability.
+
+    Args:
+        models: Name -> its part `behaviour`, as in `results.json`; the order is that of the first.
+        path: The PNG to write.
+    """
+    names = ["mean", *next(iter(models.values()))["capabilities"]]
+    thickness = 0.8 / len(models)
+    height = 1.2 + len(names) * max(0.3, 0.13 * len(models))
+    figure = Figure(figsize=(7.2, height), layout="constrained")
+    axes = figure.subplots()
+    for index, (model, found) in enumerate(models.items()):
+        rates = {"mean": found["failure_rate"]} | {
+            name: figures["failure_rate"] for name, figures in found["capabilities"].items()
+        }
+        known = [at for at, name in enumerate(names) if name in rates]
+        axes.barh(
+            [at + _shift(index, len(models), thickness) for at in known],
+            [100 * rates[names[at]] for at in known],
+            thickness,
+            label=model,
+            color=_COLOURS[index % len(_COLOURS)],
+        )
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.margins(y=0.01)
+    axes.set(title="Behavioural tests that fail", xlabel="cases (%)")
+    axes.grid(alpha=0.3, axis="x")
+    axes.set_axisbelow(True)
+    if len(models) > 1:
+        figure.legend(loc="outside lower center", fontsize=9, ncols=min(4, len(models)))
+    _save(figure, path)
 
 
 def tokens_text(low: int, high: int | None) -> str:

@@ -57,6 +57,7 @@ class Run:
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write a JSON file, as a whole or not at all; tokens in the recipe stay out of it."""
         content = dataclasses.asdict(self)
+        content = {name: value for name, value in content.items() if value is not None}
         return write_json(path, content | {"recipe": without_secrets(self.recipe)})
 
     def redact(self: _R) -> _R:
@@ -97,6 +98,7 @@ class Results(Run):
         versions: Package -> version.
         metrics: Split -> source -> what `measure` gives; empty for a language model.
         wall_time_seconds: `prepare`, `train` and `evaluate`.
+        behaviour: What `Behaviour.as_dict` gives; None if it was not measured.
     """
 
     seed: int
@@ -107,6 +109,7 @@ class Results(Run):
     versions: dict[str, str]
     metrics: BySource
     wall_time_seconds: dict[str, float]
+    behaviour: dict[str, Any] | None = None
 
     def parts(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Split, source and figures of each set of reviews that was measured."""
@@ -237,6 +240,24 @@ def figures_missing(found: Any) -> list[str]:
     return [name for name in _FIGURES if not is_number(known.get(name))]
 
 
+def behaviour_missing(found: Any) -> list[str]:
+    """What a part `behaviour` lacks that a card needs; nothing if there is no such part (None)."""
+    if found is None:
+        return []
+    known = found if isinstance(found, Mapping) else {}
+    missing = [] if isinstance(known.get("suite"), str) else ["suite"]
+    missing += [name for name in ("cases", "failure_rate") if not is_number(known.get(name))]
+    capabilities = known.get("capabilities")
+    if not isinstance(capabilities, Mapping) or not capabilities:
+        return [*missing, "capabilities"]
+    return missing + [
+        f"{name} of {capability}"
+        for capability, figures in capabilities.items()
+        for name in ("cases", "failure_rate")
+        if not isinstance(figures, Mapping) or not is_number(figures.get(name))
+    ]
+
+
 # --- reading -------------------------------------------------------------------------------------
 
 
@@ -248,17 +269,20 @@ def _read(path: str | os.PathLike[str], kind: type[_R]) -> _R:
     if not isinstance(content, dict):
         raise ResultsError(f"{path}: results are an object, not {type(content).__name__}")
     content = _upgraded(content)
-    names = [field.name for field in dataclasses.fields(kind)]
-    missing = [name for name in names if name not in content]
+    fields = dataclasses.fields(kind)
+    needed = [field.name for field in fields if field.default is dataclasses.MISSING]
+    missing = [name for name in needed if name not in content]
     if missing:
         raise ResultsError(
             f"{path}: lacks {', '.join(missing)}: these are not the results of a finished run, "
             "which `sentiment-lstm train` writes"
         )
-    found = kind(**{name: content[name] for name in names})
-    for field in dataclasses.fields(kind):
-        _check_type(path, field.name, getattr(found, field.name))
+    found = kind(**{field.name: content[field.name] for field in fields if field.name in content})
+    for name in needed:
+        _check_type(path, name, getattr(found, name))
     if isinstance(found, Results):
+        if lacking := behaviour_missing(found.behaviour):
+            raise ResultsError(f"{path}: behaviour: lacks {', '.join(lacking)}")
         for split, source, figures in found.parts():
             if lacking := figures_missing(figures):
                 raise ResultsError(f"{path}: {split}, {source}: lacks {', '.join(lacking)}")

@@ -35,6 +35,7 @@ from ..data.sources import without_folders
 from ..evaluation.results import (
     BySource,
     Run,
+    behaviour_missing,
     figures_missing,
     is_number,
     nest_metrics,
@@ -60,6 +61,7 @@ class Baseline:
         command: What to run to get these figures.
         metrics: Split -> source -> figures, as in `results.json`. The figures are those of
             `measure`; `reviews`, `accuracy`, `accuracy_low` and `accuracy_high` are needed.
+        behaviour: What `Behaviour.as_dict` gives; None, or not in the file, if it was not measured.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Baseline:
     train_seconds: float | None
     command: str
     metrics: BySource
+    behaviour: dict[str, Any] | None = None
 
 
 def find_baselines(folder: str | os.PathLike[str]) -> Path | None:
@@ -107,7 +110,11 @@ def write_baselines(baselines: Iterable[Baseline], path: str | os.PathLike[str])
 
 def dump_baselines(baselines: Iterable[Baseline]) -> str:
     """The content of a `baselines.json`."""
-    return dump_json([dataclasses.asdict(baseline) for baseline in baselines])
+    entries = [dataclasses.asdict(baseline) for baseline in baselines]
+    for entry in entries:
+        if entry["behaviour"] is None:
+            del entry["behaviour"]
+    return dump_json(entries)
 
 
 def redact_baselines(baselines: Iterable[Baseline], run: Run) -> list[Baseline]:
@@ -134,9 +141,9 @@ def redact_baselines(baselines: Iterable[Baseline], run: Run) -> list[Baseline]:
 
 def _parse(entry: Any, where: str) -> Baseline:
     fields = {field.name for field in dataclasses.fields(Baseline)}
-    if not isinstance(entry, dict) or set(entry) != fields:
+    if not isinstance(entry, dict) or set(entry) | {"behaviour"} != fields:
         given = set(entry) if isinstance(entry, dict) else set()
-        different = ", ".join(sorted(fields ^ given))
+        different = ", ".join(sorted(fields ^ (given | {"behaviour"})))
         raise BaselinesError(f"{where}: missing or unknown fields: {different}")
     for name in ("name", "description", "trained_on", "command"):
         if not isinstance(entry[name], str) or not entry[name].strip():
@@ -148,8 +155,14 @@ def _parse(entry: Any, where: str) -> Baseline:
         raise BaselinesError(f"{where}: metrics must be an object, split -> source -> figures")
     # Version 0.1 wrote `split/source`.
     baseline = Baseline(**entry | {"metrics": nest_metrics(entry["metrics"])})
+    _check_figures(baseline, where)
+    return baseline
+
+
+def _check_figures(baseline: Baseline, where: str) -> None:
     for split, sources in baseline.metrics.items():
         for source, found in sources.items():
             if missing := figures_missing(found):
                 raise BaselinesError(f"{where}: {split}, {source}: lacks {', '.join(missing)}")
-    return baseline
+    if missing := behaviour_missing(baseline.behaviour):
+        raise BaselinesError(f"{where}: behaviour: lacks {', '.join(missing)}")

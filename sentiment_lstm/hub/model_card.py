@@ -18,6 +18,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from ..data.sources import parse_source
 from ..evaluation.figures import (
     ACCURACY_BY_LENGTH,
+    BEHAVIOUR,
     CONFUSION_MATRIX,
     CURVE,
     LEARNING_CURVES,
@@ -37,6 +38,7 @@ _CAPTIONS = {
     CONFUSION_MATRIX: "Labels against predicted labels",
     RELIABILITY_DIAGRAM: "Accuracy by confidence",
     ACCURACY_BY_LENGTH: "Accuracy by the length of the review",
+    BEHAVIOUR: "Behavioural tests that fail, by capability",
     CURVE: "Accuracy by the number of training reviews, of this model and others",
 }
 # Figure of `results.json` -> its name in the card.
@@ -119,6 +121,7 @@ def make_card(
             calibration_table=_calibration_table(metrics),
             length_table=_slices_table("tokens", _by_length(metrics)),
             negation_table=_slices_table("negation word", _by_negation(metrics)),
+            behaviour_table=_behaviour_table(name, results, baselines),
             baselines=baselines,
             baselines_table=_baselines_table(name, results, baselines),
             ablation_table=ablation_table(ablation) if ablation else None,
@@ -146,6 +149,13 @@ def _check_baselines(baselines: Sequence[Baseline], results: Results) -> None:
                 raise CardError(
                     f"{baseline.name} was measured on {found['reviews']:,} reviews of {name}, and "
                     f"the model on {own[name]['reviews']:,}: measure both on the same reviews"
+                )
+        if results.behaviour and baseline.behaviour:
+            suites = [found["suite"] for found in (baseline.behaviour, results.behaviour)]
+            if suites[0] != suites[1]:
+                raise CardError(
+                    f"{baseline.name} was measured on the behavioural tests {suites[0]}, and the "
+                    f"model on {suites[1]}: measure both on the same tests"
                 )
 
 
@@ -291,6 +301,29 @@ def _baselines_table(name: str, results: Results, baselines: Sequence[Baseline])
                 ]
                 for baseline, metrics in zip(baselines, theirs, strict=True)
             ),
+        ],
+    )
+
+
+def _behaviour_table(name: str, results: Results, baselines: Sequence[Baseline]) -> str:
+    """Failure rates by capability, a column a model; empty if this model's are not known."""
+    if results.behaviour is None:
+        return ""
+    models = {f"**{name}**": results.behaviour}
+    models |= {one.name: one.behaviour for one in baselines if one.behaviour is not None}
+
+    def row(title: str, cases: int, found: Iterable[Mapping[str, Any] | None]) -> list[str]:
+        rates = ("–" if one is None else _percent(one["failure_rate"], 1) for one in found)
+        return [title, f"{cases:,}", *rates]
+
+    return _table(
+        ["capability", "cases", *models],
+        [
+            *(
+                row(title, own["cases"], (m["capabilities"].get(title) for m in models.values()))
+                for title, own in results.behaviour["capabilities"].items()
+            ),
+            row("mean", results.behaviour["cases"], models.values()),
         ],
     )
 

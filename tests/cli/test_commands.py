@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sentiment_lstm.cli.main import main
+from sentiment_lstm.evaluation.results import behaviour_missing
 
 
 def test_evaluate_prints_the_metrics_of_each_source(
@@ -22,6 +23,32 @@ def test_evaluate_prints_the_metrics_of_each_source(
     assert list(results) == sources
     assert all(0 <= metrics["accuracy"] <= 1 for metrics in results.values())
     assert "30 reviews, accuracy" in captured.err
+
+
+def test_evaluate_measures_behaviour(
+    model_folder: Path, review_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = f"{review_file}:train[:30]", tmp_path / "behaviour.json"
+    command = ["evaluate", str(model_folder), "--behaviour", "--output", str(output)]
+    assert main(command) == 0
+    told = capsys.readouterr().err
+    (found,) = json.loads(output.read_text()).values()
+    assert behaviour_missing(found) == []
+    negation = found["capabilities"]["negation"]
+    assert negation["failure_rate"] > 0, "the model has learnt nothing"
+    assert f"\nnegation{negation['cases']:>23}{negation['failure_rate']:>9.1%}\n" in told
+    assert f"\nmean{found['cases']:>27,}{found['failure_rate']:>9.1%}\n" in told
+    (example, *_) = negation["examples"]
+    first, probability = example["texts"][0], example["probabilities"][0]
+    assert f"\nnegation, {example['target']}: {first} ({probability:.2f})" in told
+    assert main([*command[:-2], source]) == 0
+    both = json.loads(capsys.readouterr().out)
+    assert both["behaviour"] == found
+    assert both[source]["reviews"] == 30
+    with pytest.raises(SystemExit) as error:
+        main(["evaluate", str(model_folder)])
+    assert error.value.code == 2
+    assert "give a SOURCE of labelled reviews, or --behaviour" in capsys.readouterr().err
 
 
 def test_evaluate_is_told_what_labels_mean_and_how_long_lines_are(

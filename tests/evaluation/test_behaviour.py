@@ -1,5 +1,6 @@
 """The behavioural suite: two halves that share nothing that decides, and what failing means."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -261,7 +262,7 @@ def test_rates_are_by_capability_and_their_mean() -> None:
         texts.append(asked)
         return np.array([known[text] for text in asked], dtype=np.float32)
 
-    found = measure_behaviour(predict, cases, examples=2)
+    found = measure_behaviour(predict, cases, examples=3)
     assert texts == [["bad", "worse", "good", "good too"]], "one call, each text once"
     assert found.cases == 5
     names = found.capabilities["names"]
@@ -451,7 +452,8 @@ def test_places_are_filled(tmp_path: Path) -> None:
         "    positive: '{X} and {x}, {a x}, {x#2}: {s}'\n"
         "    same positive: '[A x] {x#2}'\n"
     )
-    one, several = (next(template.draws(0)) for template in read_suite(path).templates)
+    templates = read_suite(path).templates
+    one, several = (next(template.draws(0)) for template in templates)
     assert one is not None
     assert several is not None
     (text,) = one.texts
@@ -461,6 +463,10 @@ def test_places_are_filled(tmp_path: Path) -> None:
     assert first == again.capitalize()
     assert again == third != other
     assert article == ("an" if third in ("honest", "ugly", "ours", "ill") else "a")
+    for more in itertools.islice(templates[0].draws(1), 50):
+        assert more is not None
+        (text,) = more.texts
+        assert re.split(r"\W+", text)[2] != re.split(r"\W+", text)[5], "#2 is another word"
     articles = {text.split()[1]: text.split()[0] for text in several.texts}
     vowels = ("honest", "ugly", "ours", "ill")
     assert articles == {word: "An" if word in vowels else "A" for word in articles}

@@ -10,10 +10,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.patches import Rectangle
-from support import make_results
+from support import make_behaviour, make_results
 
 from sentiment_lstm.evaluation import figures
-from sentiment_lstm.evaluation.figures import draw_all, tokens_text
+from sentiment_lstm.evaluation.figures import draw_all, draw_behaviour, tokens_text
 from sentiment_lstm.evaluation.metrics import score
 from sentiment_lstm.evaluation.results import Results
 from sentiment_lstm.evaluation.slices import score_slices
@@ -129,6 +129,28 @@ def test_they_show_the_figures(results: Results, tmp_path: Path, drawn: dict[str
         shares = [bar.get_height() for bar in below.patches if isinstance(bar, Rectangle)]
         assert sum(shares) == pytest.approx(200), "all reviews of both parts"
     assert [label.get_text() for label in below.get_xticklabels()][::5] == ["0–25", "over 400"]
+
+
+def test_behaviour_is_drawn_by_capability(tmp_path: Path, drawn: dict[str, Figure]) -> None:
+    ours, theirs = make_behaviour(negation=0.25, typos=0.05), make_behaviour(typos=0.5)
+    assert draw_all(make_results(behaviour=ours), tmp_path) == ["behaviour.png"]
+    (axes,) = drawn["behaviour.png"].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["mean", "negation", "typos"]
+    assert [bar.get_width() for bar in axes.containers[0]] == [15, 25, 5]
+    assert not drawn["behaviour.png"].legends, "one model needs no name"
+    draw_behaviour({"ours": ours, "theirs": theirs}, tmp_path / "both.png")
+    (axes,) = drawn["both.png"].axes
+    one, other = axes.containers
+    assert [bar.get_width() for bar in one] == [15, 25, 5]
+    assert [bar.get_width() for bar in other] == [50, 50], "and nothing where nothing is known"
+    # Beside each other, in the row of their name.
+    assert [round(bar.get_y() + bar.get_height() / 2) for bar in other] == [0, 2]
+    assert one[2].get_y() + one[2].get_height() == pytest.approx(other[1].get_y())
+    assert one[0].get_facecolor() != other[0].get_facecolor()
+    assert [text.get_text() for text in drawn["both.png"].legends[0].get_texts()] == [
+        "ours",
+        "theirs",
+    ]
 
 
 def test_many_parts_and_classes_fit(results: Results, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import make_behaviour
 
 from sentiment_lstm.evaluation.results import (
     Results,
@@ -72,6 +73,37 @@ def test_results_of_version_0_1_are_read(content: dict[str, Any], tmp_path: Path
     for field in ("model", "files"):  # the first results lacked them
         del old[field]
     assert read_results(save(tmp_path, old)) == Results(**content)
+
+
+def test_behaviour_is_a_part_that_may_be_missing(content: dict[str, Any], tmp_path: Path) -> None:
+    without = Results(**content).write(tmp_path / "without.json")
+    assert "behaviour" not in json.loads(without.read_text())
+    assert read_results(without).behaviour is None
+    del content["recipe"]["hub_token"]
+    content["behaviour"] = make_behaviour(negation=0.25, typos=0.5)
+    path = Results(**content).write(tmp_path / "with.json")
+    assert read_results(path) == Results(**content)
+    assert read_results(path).redact().behaviour == content["behaviour"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda part: part.clear(), "lacks suite, cases, failure_rate, capabilities"),
+        (lambda part: part.update(suite=3), "lacks suite"),
+        (lambda part: part.update(failure_rate="low"), "lacks failure_rate"),
+        (lambda part: part.update(capabilities={}), "lacks capabilities"),
+        (lambda part: part.update(capabilities={"typos": 0.5}), "lacks cases of typos, failure_ra"),
+        (lambda part: part["capabilities"]["typos"].pop("cases"), "lacks cases of typos"),
+    ],
+)
+def test_what_is_no_behaviour_says_so(
+    change: Any, message: str, content: dict[str, Any], tmp_path: Path
+) -> None:
+    content["behaviour"] = make_behaviour(typos=0.5)
+    change(content["behaviour"])
+    with pytest.raises(ResultsError, match=f"behaviour: {message}"):
+        read_results(save(tmp_path, content))
 
 
 def test_parts_are_split_source_and_figures(content: dict[str, Any]) -> None:

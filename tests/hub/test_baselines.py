@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import make_baseline, make_results
+from support import make_baseline, make_behaviour, make_results
 
 from sentiment_lstm.hub.baselines import (
     BaselinesError,
@@ -28,8 +28,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     baselines = [
         MARBLES,
         dataclasses.replace(MARBLES, name="Gut", parameters=None, train_seconds=None),
+        dataclasses.replace(MARBLES, name="Rules", behaviour=make_behaviour(typos=0.5)),
     ]
     write_baselines(baselines, tmp_path / "baselines.json")
+    written = json.loads((tmp_path / "baselines.json").read_text())
+    assert ["behaviour" in entry for entry in written] == [False, False, True]
     assert read_baselines(tmp_path / "baselines.json") == baselines
     write_baselines([], tmp_path / "baselines.json")
     assert read_baselines(tmp_path / "baselines.json") == []
@@ -67,6 +70,7 @@ def change(**fields: Any) -> str:
         (change(train_seconds=True), "baseline 1: train_seconds must be a number"),
         (change(metrics=[]), "baseline 1: metrics must be an object"),
         (change(metrics={"test/x": {"accuracy": 0.5}}), "test, x: lacks reviews, accuracy_low"),
+        (change(behaviour={"suite": "0ddd"}), "behaviour: lacks cases, failure_rate, capabilities"),
         (change(metrics={"test": {"x": 0.5}}), "test, x: lacks reviews, accuracy"),
         (change()[:-1] + "," + change()[1:], "two baselines share a name"),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard, ModelCardData
-from support import code_blocks, group, make_baseline, make_results, metrics
+from support import code_blocks, group, make_baseline, make_behaviour, make_results, metrics
 
 from sentiment_lstm.evaluation.results import Results
 from sentiment_lstm.hub.ablations import AblationError, read_ablation
@@ -275,6 +275,32 @@ def test_baselines_table(results: Results, baselines: Sequence[Baseline]) -> Non
     assert guess == "| Gut Feeling | – | nothing | – | – | 50.2 % (90.3 % to 93.1 %) |"
     marbles = "- Bag of Marbles: counts marbles. `python scripts/marbles.py --train train.ft.txt`"
     assert marbles in text.splitlines()
+
+
+def test_behaviour(results: Results, baselines: list[Baseline]) -> None:
+    before = make_card(results, baselines=baselines)
+    assert "### Behaviour" not in before.text
+    assert "spelling mistakes, and whether it treats" in before.text
+    theirs = make_behaviour(typos=0.5)
+    baselines[0] = dataclasses.replace(baselines[0], behaviour=theirs)
+    assert "### Behaviour" not in make_card(results, baselines=baselines).text, "not ours"
+    ours = dataclasses.replace(results, behaviour=make_behaviour(negation=0.25, typos=0.0625))
+    card = make_card(ours, baselines=baselines, figures=["behaviour.png"])
+    assert section(card, "Behaviour").split("\n\n")[-1].splitlines() == [
+        "| capability | cases | **small** | Bag of Marbles |",
+        "| --- | --- | --- | --- |",
+        "| negation | 40 | 25.0 % | – |",
+        "| typos | 40 | 6.2 % | 50.0 % |",
+        "| mean | 80 | 15.6 % | 50.0 % |",
+    ]
+    limits = section(card, "Intended use and limits")
+    assert "a score near one half is what it has for *neutral*.\n- Not measured: " in limits
+    assert "were measured on made sentences alone: see Behaviour.\n- Words outside" in limits
+    assert "![Behavioural tests that fail, by capability](behaviour.png)" in card.text
+    test_every_figure_is_in_the_results(ours, baselines)
+    baselines[0] = dataclasses.replace(baselines[0], behaviour=theirs | {"suite": "other"})
+    with pytest.raises(CardError, match="Marbles was measured on the behavioural tests other, and"):
+        make_card(ours, baselines=baselines)
 
 
 def test_ablations(results: Results, tmp_path: Path) -> None:
