@@ -7,6 +7,7 @@ import os
 import shlex
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -15,6 +16,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from .files import naming_full_disk
+
+# How often to look who holds a lock.
+_LOOKS = 20
 
 
 class LockedError(OSError):
@@ -113,8 +117,10 @@ def _command(words: list[str]) -> str:
 
 
 def _holder(path: Path) -> str:
-    try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-        return "process {pid} on {host} since {since} ({command})".format(**holder)
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"  # which has just come or gone
+    for _ in range(_LOOKS):
+        try:
+            holder = json.loads(path.read_text(encoding="utf-8"))
+            return "process {pid} on {host} since {since} ({command})".format(**holder)
+        except (OSError, ValueError, KeyError, TypeError):
+            time.sleep(0.05)  # it has just come, and not yet written who it is
+    return "another process"  # or it has just gone

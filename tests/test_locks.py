@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,20 @@ def test_the_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
         assert "python" in message
         assert "-c" in message
         assert json.loads(path.read_text())["pid"] == process.pid, "the holder's, still"
+
+
+def test_a_holder_that_has_just_come_is_waited_for(tmp_path: Path) -> None:
+    """Until it has written who it is, the file is empty."""
+    path = tmp_path / "run.lock"
+    with holder(path) as process:
+        written = path.read_text()
+        path.write_text("")
+        threading.Timer(0.2, path.write_text, [written]).start()
+        with (
+            pytest.raises(LockedError, match=f"in use by process {process.pid} on"),
+            hold(path, ""),
+        ):
+            pass
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
