@@ -4,8 +4,8 @@
     python scripts/baselines.py FOLDER --sizes 1000 4000 16000
 
 FOLDER is a model folder that `sentiment-lstm train` wrote. Each baseline is trained on the very
-reviews of its recipe and measured on its validation and test reviews. Prints a table with the model
-first, and writes `FOLDER/baselines.json`, which its card shows.
+reviews of its recipe and measured on its validation and test reviews and on the behavioural suite.
+Prints a table with the model first, and writes `FOLDER/baselines.json`, which its card shows.
 
 With `--sizes` the model's recipe and the baselines are also trained on so many of the reviews,
 drawn at random once, so that each set holds the smaller ones: `FOLDER/curve.json` and
@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from sentiment_lstm.evaluation.behaviour import measure_behaviour
 from sentiment_lstm.evaluation.evaluate import Predictions, measure
 from sentiment_lstm.evaluation.figures import CURVE
 from sentiment_lstm.evaluation.results import BySource, Results, read_results
@@ -63,11 +64,11 @@ def measure_all(chosen: dict[str, Classifier], folder: Path) -> list[Baseline]:
         The chosen ones.
     """
     results = read_results(folder / RESULTS_FILE)
-    path = folder / BASELINES_FILE
+    path, sources = folder / BASELINES_FILE, _sources(results.metrics)
     found = {baseline.name: baseline for baseline in read_baselines(path)} if path.exists() else {}
     for name, classifier in chosen.items():
         known = found.get(classifier.name)
-        if known is None or _sources(known.metrics) != _sources(results.metrics):
+        if known is None or known.behaviour is None or _sources(known.metrics) != sources:
             measured = measure_baseline(classifier, results, f"{COMMAND} --baselines {name}")
             found[classifier.name] = measured
             write_baselines(found.values(), path)
@@ -95,6 +96,7 @@ def measure_baseline(classifier: Classifier, results: Results, command: str) -> 
         train_seconds=round(seconds, 1),
         command=command,
         metrics=metrics,
+        behaviour=measure_behaviour(trained.predict).as_dict(),
     )
 
 

@@ -3,7 +3,8 @@
     python scripts/release.py runs/default USER/NAME [--ablation FILE] [--output hub_card]
 
 The weights are stored in float16 and computed in float32: `from_pretrained` converts them. All
-figures are those of the stored weights, on the validation and test reviews of the run; baselines
+figures are those of the stored weights, on the validation and test reviews of the run and on the
+behavioural suite; baselines
 (`baselines.json`) and the curve are taken from the run's folder, and the card shows the table of
 ablations that `scripts/ablation.py` wrote to FILE. What is written is what `sentiment-lstm push`
 would send.
@@ -19,10 +20,12 @@ import tempfile
 from pathlib import Path
 
 from sentiment_lstm.data.dataset import load_many
+from sentiment_lstm.evaluation.behaviour import measure_behaviour, positive_of
 from sentiment_lstm.evaluation.evaluate import evaluate
 from sentiment_lstm.evaluation.figures import draw_all
 from sentiment_lstm.evaluation.results import BySource, Results, read_results
 from sentiment_lstm.files import ABLATION_FILE, RESULTS_FILE
+from sentiment_lstm.hub.baselines import find_baselines, read_baselines
 from sentiment_lstm.hub.push import stage
 from sentiment_lstm.inference.predictor import SentimentPredictor, load_model
 from sentiment_lstm.training.recipe import reading_options
@@ -60,12 +63,15 @@ def release(
         model.save_pretrained(draft, state_dict=float16)
         results = measure_again(results, SentimentPredictor.from_pretrained(draft))
         results.write(draft / RESULTS_FILE)
-        draw_all(results.redact(), draft)
+        found = find_baselines(draft)
+        baselines = [] if found is None else read_baselines(found)
+        others = {other.name: other.behaviour for other in baselines if other.behaviour}
+        draw_all(results.redact(), draft, others)
         return stage(draft, repo_id, output)
 
 
 def measure_again(results: Results, predictor: SentimentPredictor) -> Results:
-    """The results of a run with the metrics of another model."""
+    """The results of a run with the metrics and the behaviour of another model."""
     options = reading_options(results.recipe)
     reviews = load_many([source for _, source, _ in results.parts()], **options)
     metrics: BySource = {}
@@ -73,8 +79,10 @@ def measure_again(results: Results, predictor: SentimentPredictor) -> Results:
         found = evaluate(predictor, reviews[source])
         metrics.setdefault(split, {})[source] = found
         print(f"{split}/{source}: {found['accuracy']:.2%}", flush=True)
+    behaviour = measure_behaviour(positive_of(predictor))
+    print(f"behaviour: fails {behaviour.failure_rate:.1%}", flush=True)
     # The weights are no longer those that the run wrote.
-    return dataclasses.replace(results, metrics=metrics, written={})
+    return dataclasses.replace(results, metrics=metrics, behaviour=behaviour.as_dict(), written={})
 
 
 def main() -> None:

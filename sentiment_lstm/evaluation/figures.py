@@ -35,12 +35,15 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = "os^Dv<>"
 
 
-def draw_all(results: Results, folder: _Path) -> list[str]:
+def draw_all(
+    results: Results, folder: _Path, others: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[str]:
     """Draw every picture that the results have the figures for.
 
     Args:
         results: Of a finished run; of an older one some figures may be missing.
         folder: Where to write the pictures, under the names at the top of this module.
+        others: Name of another model -> its behaviour, to show beside that of the results.
 
     Returns:
         The names of the pictures written, in the order in which to show them.
@@ -60,7 +63,8 @@ def draw_all(results: Results, folder: _Path) -> list[str]:
             draw(found, Path(folder, name))
             drawn.append(name)
     if results.behaviour is not None:
-        draw_behaviour({"this model": results.behaviour}, Path(folder, BEHAVIOUR))
+        models = {"this model": results.behaviour, **(others or {})}
+        draw_behaviour(models, Path(folder, BEHAVIOUR))
         drawn.append(BEHAVIOUR)
     return drawn
 

@@ -38,6 +38,7 @@ from huggingface_hub.hf_api import ModelInfo
 
 from ..evaluation.figures import (
     ACCURACY_BY_LENGTH,
+    BEHAVIOUR,
     CONFUSION_MATRIX,
     CURVE,
     LEARNING_CURVES,
@@ -72,7 +73,14 @@ _OTHER = "|".join(
 _PICTURES = "|".join(
     map(
         re.escape,
-        [LEARNING_CURVES, CONFUSION_MATRIX, RELIABILITY_DIAGRAM, ACCURACY_BY_LENGTH, CURVE],
+        [
+            LEARNING_CURVES,
+            CONFUSION_MATRIX,
+            RELIABILITY_DIAGRAM,
+            ACCURACY_BY_LENGTH,
+            BEHAVIOUR,
+            CURVE,
+        ],
     )
 )
 _SENT = re.compile("|".join([_WEIGHTS, _TOKENIZER, _OTHER, _PICTURES]))

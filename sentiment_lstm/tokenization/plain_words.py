@@ -16,8 +16,8 @@ r"""Plain words: what the default preset reads, fast, and the same in Rust and i
 To read the same in JavaScript (`@huggingface/tokenizers`) the patterns have no look-behind, no
 `\G` and no `\K`, name characters by Unicode's properties rather than `\w`, and match the same
 where `++` is read as `+`, as is done there. No match looks further than three characters beyond
-its end or gives back more than sixty, so the cost is linear in the length of any text. Each pass over
-the text costs a twentieth of the whole or more; those that look for a fixed text cost least.
+its end or gives back more than sixty, so the cost is linear in the length of any text. Each pass
+over the text has its price; those that look for a fixed text cost least.
 """
 
 from __future__ import annotations

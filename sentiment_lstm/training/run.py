@@ -257,8 +257,8 @@ def _read_claim(folder: Path) -> tuple[Run, bool]:
 def _refuse_changed_files(folder: Path, found: Run) -> None:
     for name in _changed_files(folder, found):
         raise RecipeError(
-            f"{folder}: {name} is not what the finished run wrote, and so its model is damaged: put "
-            "the file back, or delete the folder to train anew"
+            f"{folder}: {name} is not what the finished run wrote, and so its model is damaged: "
+            "put the file back, or delete the folder to train anew"
         )
 
 

@@ -54,6 +54,8 @@ def test_a_baseline_is_trained_and_measured_where_the_model_was(
     assert baseline.command == "python scripts/baselines.py FOLDER --baselines tfidf"
     assert baseline.parameters is not None
     assert baseline.parameters > 100
+    assert baseline.behaviour is not None
+    assert 0 < baseline.behaviour["failure_rate"] < 1
     printed = capsys.readouterr().out
     assert "| the model | 7 | 50.00% (20.00% to 80.00%) |" in printed
     assert "| TF-IDF + logistic regression |" in printed

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from sentiment_lstm.data.dataset import load_reviews
+from sentiment_lstm.evaluation.behaviour import measure_behaviour, positive_of
 from sentiment_lstm.evaluation.evaluate import evaluate
 from sentiment_lstm.evaluation.results import read_results
 from sentiment_lstm.files import default_model
@@ -50,9 +51,13 @@ def test_a_release_is_half_the_bytes_and_the_figures_are_its_own(
     assert model.config.temperature == load_model(folder)[0].config.temperature
     ((_, _, figures),) = read_results(output / "results.json").parts()
     reviews = load_reviews(part)
-    found = evaluate(SentimentPredictor(model, tokenizer), reviews)
+    predictor = SentimentPredictor(model, tokenizer)
+    found = evaluate(predictor, reviews)
     assert figures["accuracy"] == found["accuracy"]
     assert figures["loss"] == pytest.approx(found["loss"], abs=1e-6)
+    behaviour = measure_behaviour(positive_of(predictor)).as_dict()
+    assert read_results(output / "results.json").behaviour == behaviour
+    assert (output / "behaviour.png").exists()
     first, second = (
         pipeline("text-classification", model=str(path))(reviews["text"][:])
         for path in (folder, output)
