@@ -318,7 +318,7 @@ def run_script(words: list[str], block: Block, workshop: Workshop) -> None:
         runpy.run_path(words[1], run_name="__main__")
     except SystemExit as ended:
         status = ended.code
-    assert not status, f"{block.where}: {shlex.join(words)}"
+    assert not status, f"{block.where}: {shlex.join(words)}: {status}"
 
 
 def run_pytest(words: list[str], block: Block, workshop: Workshop) -> None:
