@@ -8,7 +8,7 @@ No text is kept, so that the file may be shared where the reviews may not (Hinto
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,10 @@ def halves_of(text: str) -> list[str]:
 
 
 def write_soft_labels(
-    path: str | os.PathLike[str], texts: Iterable[str], probabilities: Iterable[float]
+    path: str | os.PathLike[str],
+    texts: Iterable[str],
+    probabilities: Iterable[float],
+    besides: Mapping[int, float] | None = None,
 ) -> None:
     """Write the teacher's word on each text.
 
@@ -68,8 +71,10 @@ def write_soft_labels(
         path: A parquet file, replaced as a whole.
         texts: The texts.
         probabilities: Of POSITIVE, from 0 to 1, one for each text.
+        besides: What `read_soft_labels` gave, to be kept where the texts do not say otherwise.
     """
-    pairs = dict(zip(map(text_key, texts), probabilities, strict=True))
+    pairs = dict(besides or {})
+    pairs |= zip(map(text_key, texts), probabilities, strict=True)
     table = pa.table(
         {
             "key": pa.array(list(pairs), pa.int64()),
