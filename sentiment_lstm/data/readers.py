@@ -351,7 +351,10 @@ def parquet_columns(path: Path, name: str) -> dict[str, list[str] | None]:
 
     try:
         features = Features.from_arrow_schema(_open_parquet(path, name).schema_arrow)
-    except pyarrow.ArrowException as error:
+    # What datasets has said of the columns may be damaged, in any way.
+    except (pyarrow.ArrowException, ValueError, TypeError, LookupError, AttributeError) as error:
+        if isinstance(error, ReviewError):
+            raise
         raise _unreadable_parquet(name, error) from error
     return {column: getattr(feature, "names", None) for column, feature in features.items()}
 
@@ -404,9 +407,10 @@ def read_parquet(
                 for start in range(0, len(batch), step):
                     if not fits and sizes[start] > max_line_bytes:
                         raise _too_long_row(name, number + 1, "a row", max_line_bytes)
-                    for record in _decoded(batch.slice(start, step)).to_pylist():
+                    for record in _rows_of(batch.slice(start, step)):
                         number += 1
-                        yield f"{name}:{number}", record
+                        where = f"{name}:{number}"
+                        yield where, _no_text(where) if record is None else record
     except (pyarrow.ArrowException, OSError) as error:
         raise BrokenFileError(
             f"{name}:{number + 1}: the file is damaged from this row on ({error}). Fetch it again, "
@@ -556,8 +560,23 @@ def _open_parquet(path: Path, name: str, dictionaries: Sequence[str] = ()) -> An
 
     try:
         return ParquetFile(path, read_dictionary=list(dictionaries))
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # the last for a name
         raise _unreadable_parquet(name, error) from error
+
+
+def _rows_of(batch: Any) -> list[dict[str, Any] | None]:
+    """The rows of a batch; `None` for one that has a text of bytes that are no UTF-8."""
+    try:
+        rows: list[dict[str, Any] | None] = _decoded(batch).to_pylist()
+    except UnicodeDecodeError:
+        if len(batch) == 1:
+            return [None]
+        return [row for number in range(len(batch)) for row in _rows_of(batch.slice(number, 1))]
+    return rows
+
+
+def _no_text(where: str) -> ReviewError:
+    return ReviewError(f"{where}: not valid UTF-8. {SKIP_HINT}")
 
 
 def _unreadable_parquet(name: str, error: Exception) -> ReviewError:

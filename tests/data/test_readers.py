@@ -405,6 +405,34 @@ def test_damaged_parquet(tmp_path: Path, load: Load) -> None:
         load(write(tmp_path / "x.parquet", content[:-9]))
 
 
+def test_texts_of_parquet_that_are_no_utf8(tmp_path: Path, load: Load) -> None:
+    texts = pyarrow.array([b"fine", b"b\x8ad", b"good"]).view(pyarrow.string())
+    table = pyarrow.table({"text": texts, "label": [1, 0, 0]})
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(ReviewError, match=r"x\.parquet:2: not valid UTF-8\. Mend it"):
+        load(tmp_path / "x.parquet")
+    assert load(tmp_path / "x.parquet", on_bad_line="skip")["text"][:] == ["fine", "good"]
+
+
+@pytest.mark.parametrize("known", [b"{", b'{"info": {"features": 3}}', b"\xb1"])
+def test_what_parquet_says_of_its_columns_may_be_damaged(
+    known: bytes, tmp_path: Path, load: Load
+) -> None:
+    table = pyarrow.table({"text": ["fine", "bad"], "label": [1, 0]})
+    table = table.replace_schema_metadata({"huggingface": known})
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(ReviewError, match=r"x\.parquet: no readable parquet"):
+        load(tmp_path / "x.parquet")
+
+
+def test_a_column_of_parquet_whose_name_is_no_utf8(tmp_path: Path, load: Load) -> None:
+    table = pyarrow.table({"text": ["fine", "bad"], "label": [1, 0], "zzzz": [1, 0]})
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    content = (tmp_path / "x.parquet").read_bytes().replace(b"zzzz", b"\xb1zzz")
+    with pytest.raises(ReviewError, match=r"x\.parquet: no readable parquet"):
+        load(write(tmp_path / "x.parquet", content))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
