@@ -169,6 +169,7 @@ _COUNTS = (
     "per_device_train_batch_size",
     "per_device_eval_batch_size",
     "gradient_accumulation_steps",
+    "eval_accumulation_steps",
 )
 
 
@@ -276,8 +277,9 @@ class RecipeTrainingArguments(TrainingArguments):
     def _check_ranges(self) -> None:
         """Raise `ValueError` for numbers that transformers takes as given, or divides by."""
         for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be 1 or more; got {getattr(self, name)}")
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise ValueError(f"`{name}` must be 1 or more; got {number}")
         if self.num_train_epochs <= 0 and self.max_steps <= 0:
             raise ValueError(f"`num_train_epochs` must be above 0; got {self.num_train_epochs}")
         if not 0 <= self.label_smoothing_factor <= 1:

@@ -220,6 +220,10 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
             {"gradient_accumulation_steps": 0},
             r"recipe\.yaml: `gradient_accumulation_steps` must be 1 or more; got 0",
         ),
+        (
+            {"eval_accumulation_steps": 0},
+            r"recipe\.yaml: `eval_accumulation_steps` must be 1 or more; got 0",
+        ),
     ],
 )
 def test_a_wrong_field_is_named_with_its_file(
