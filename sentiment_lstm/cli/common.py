@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -141,6 +142,28 @@ def find_output(path: str | None, *, model: str, inputs: Iterable[str]) -> Outpu
     kept = (".safetensors", "config.json", "tokenizer.json")
     weights = (file for file in Path(model).glob("*") if file.name.endswith(kept))
     return check_output(path, [*inputs, *weights])
+
+
+@contextmanager
+def answers_alone() -> Iterator[None]:
+    """Let nothing onto standard output that is no answer: it goes to standard error instead.
+
+    Libraries print what they think of a model while they load it; tokenizers does so in Rust, past
+    `sys.stdout`.
+    """
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:  # one of them is closed
+        yield
+        return
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 @contextmanager

@@ -8,7 +8,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from .common import add_command, find_output, open_output, summarise, take_limit, take_trust
+from .common import (
+    add_command,
+    answers_alone,
+    find_output,
+    open_output,
+    summarise,
+    take_limit,
+    take_trust,
+)
 
 
 def add(commands: Any) -> None:
@@ -70,9 +78,10 @@ def _run(options: argparse.Namespace) -> None:
     from ..inference.predictor import SentimentPredictor
 
     labels = None if options.labels is None else read_labels(options.labels)
-    predictor = SentimentPredictor.from_pretrained(
-        options.model, trust_remote_code=options.trust_remote_code
-    )
+    with answers_alone():
+        predictor = SentimentPredictor.from_pretrained(
+            options.model, trust_remote_code=options.trust_remote_code
+        )
     results = {}
     if options.behaviour:
         from ..evaluation.behaviour import measure_behaviour, positive_of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import default_model
 from ..outputs import Output
-from .common import add_command, find_output, open_output, take_limit, take_trust
+from .common import add_command, answers_alone, find_output, open_output, take_limit, take_trust
 
 if TYPE_CHECKING:
     from ..inference.rows import Rows
@@ -129,12 +129,13 @@ def _predict_stream(
     from ..inference.predictor import SentimentPredictor
 
     texts, kept = itertools.tee(_texts(given, options))
-    predictor = SentimentPredictor.from_pretrained(
-        model,
-        low_precision=bool(options.input) and not options.exact,
-        chunk_size=options.chunk_size,
-        trust_remote_code=options.trust_remote_code,
-    )
+    with answers_alone():
+        predictor = SentimentPredictor.from_pretrained(
+            model,
+            low_precision=bool(options.input) and not options.exact,
+            chunk_size=options.chunk_size,
+            trust_remote_code=options.trust_remote_code,
+        )
     with open_output(output) as stream:
         stream.write(rows.header)
         predictions = predictor.stream(texts)

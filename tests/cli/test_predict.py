@@ -57,6 +57,19 @@ def test_predictions_are_those_of_the_pipeline(
         assert [row["score"] for row in found] == pytest.approx([row["score"] for row in expected])
 
 
+def test_what_a_library_says_of_a_model_is_no_answer(
+    model_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = model_folder / "tokenizer_config.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    word = {"content": "_PAD", "special": True, "unheard_of": 1}
+    path.write_text(json.dumps(content | {"pad_token": word | {"__type": "AddedToken"}}))
+    assert main(["predict", "--model", str(model_folder), TEXT]) == 0
+    output, error = capfd.readouterr()
+    assert "unheard_of" in error, "of which tokenizers warns on standard output"
+    assert len(lines_of(output)) == 1
+
+
 def test_standard_input_and_every_format_give_the_same(
     model_folder: Path,
     text_file: Path,
