@@ -250,14 +250,15 @@ def _texts_of_lines(content: bytes) -> list[str] | None:
 
 
 def _without_label(line: str) -> str:
-    """The line without a label of fastText in front."""
-    label, space, rest = line.partition(" ")
-    return rest if label.startswith("__label__") and space else line
+    """The line without a label of fastText in front, of which there are two."""
+    label, _, rest = line.partition(" ")
+    return rest if label in ("__label__1", "__label__2") else line
 
 
 def _texts_of_csv(content: bytes) -> list[str] | None:
     try:
-        text = content.removeprefix(b"\xef\xbb\xbf").decode()
+        # Only the texts have to be UTF-8, not what stands beside them.
+        text = content.removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape")
         lines = [f"{line}\n" for line in text.split("\n")]
         rows = [row for row in csv.reader(lines, strict=True) if row]
         header = rows[0]
@@ -268,7 +269,17 @@ def _texts_of_csv(content: bytes) -> list[str] | None:
         return None
     if "title" in header or any(len(row) != len(header) for row in rows):
         return None
-    return [row[column] for row in rows[1:]]
+    texts = [row[column] for row in rows[1:]]
+    return texts if all(_is_text(text) for text in texts) else None
+
+
+def _is_text(text: str) -> bool:
+    """Whether a text was UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _texts_of_json(content: bytes) -> list[str] | None:
@@ -378,6 +389,12 @@ def _labelled_parquet(rows: list[tuple[int, str]]) -> bytes:
     import pyarrow.parquet
 
     table = pyarrow.table({"label": [row[0] for row in rows], "text": [row[1] for row in rows]})
+    if len(rows) % 2:  # as datasets writes it
+        names = {"names": ["neg", "pos"], "_type": "ClassLabel"}
+        known = {
+            "info": {"features": {"label": names, "text": {"_type": "Value", "dtype": "string"}}}
+        }
+        table = table.replace_schema_metadata({"huggingface": json.dumps(known)})
     stream = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(table, stream)
     return bytes(stream.getvalue().to_pybytes())
