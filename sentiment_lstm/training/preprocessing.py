@@ -96,14 +96,16 @@ def make_tokenizer(arguments: TokenizerArguments, reviews: Reviews) -> PreTraine
     preset = (TUTORIAL_PRESET if arguments.tutorial_tokenizer else DEFAULT_PRESET).copy()
     if arguments.words is not None:
         preset["words"] = cast(Words, arguments.words)
-    return train_tokenizer(
-        tqdm(_texts(parts), "words", sum(map(len, parts)), unit=" reviews"),
-        min_frequency=arguments.min_frequency,
-        vocab_size=arguments.max_vocab_size,
-        max_word_pieces=arguments.max_word_pieces,
-        mark_title=arguments.mark_title,
-        **preset,
-    )
+    # Closed also where it fails, or the error would stand behind the bar.
+    with tqdm(_texts(parts), "words", sum(map(len, parts)), unit=" reviews") as texts:
+        return train_tokenizer(
+            texts,
+            min_frequency=arguments.min_frequency,
+            vocab_size=arguments.max_vocab_size,
+            max_word_pieces=arguments.max_word_pieces,
+            mark_title=arguments.mark_title,
+            **preset,
+        )
 
 
 def training_tokens(

@@ -553,18 +553,27 @@ def _blame(kind: Any, given: Mapping[str, Any], said: str) -> str:
     return ""
 
 
+# Field of the reviews or the tokenizer -> the least that it can be, which else would be found out
+# when all reviews have been read. The vocabulary has the padding and the unknown word.
+_LEAST = {
+    "max_line_bytes": 1,
+    "max_train_length": 1,
+    "min_frequency": 1,
+    "max_vocab_size": 3,
+    "max_word_pieces": 0,
+}
+
+
 def _check_reviews(fields: Mapping[str, Any], where: str) -> None:
     """Raise `RecipeError` if reviews are missing, would count twice, or cannot be read so."""
     try:
         label_coding(reading_options(fields).get("labels"))
     except ReviewError as error:
         raise RecipeError(f"{where}: `labels`: {error}") from None
-    limit = fields.get("max_line_bytes")
-    if limit is not None and limit < 1:
-        raise RecipeError(f"{where}: `max_line_bytes` must be 1 or more; got {limit}")
-    length = fields.get("max_train_length")
-    if length is not None and length < 1:
-        raise RecipeError(f"{where}: `max_train_length` must be 1 or more; got {length}")
+    for name, least in _LEAST.items():
+        number = fields.get(name)
+        if number is not None and number < least:
+            raise RecipeError(f"{where}: `{name}` must be {least} or more; got {number}")
     weight = fields.get("soft_label_weight")
     if weight is not None and not 0 <= weight <= 1:
         raise RecipeError(f"{where}: `soft_label_weight` must be from 0 to 1; got {weight}")

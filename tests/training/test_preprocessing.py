@@ -1,7 +1,7 @@
 """Reviews are tokenised once, and what was interrupted resumes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,23 @@ def test_validation_is_not_tokenised_twice(write_recipe: WriteRecipe) -> None:
     assert first._fingerprint == second._fingerprint
     assert max(first["length"]) == 5
     assert first[0]["input_ids"] == tokenizer(reviews[0][0]["text"])["input_ids"][:5]
+
+
+def test_an_error_stands_on_a_line_of_its_own(
+    write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(texts: Iterable[str], **_: Any) -> None:
+        next(iter(texts))
+        raise ValueError("sabotage")
+
+    monkeypatch.setattr(preprocessing, "train_tokenizer", fail)
+    recipe = read_recipe(write_recipe())
+    reviews = preprocessing.load_all(recipe.reviews)
+    capsys.readouterr()
+    with pytest.raises(ValueError, match="sabotage") as caught:
+        preprocessing.make_tokenizer(recipe.tokenizer, reviews)
+    assert capsys.readouterr().err.endswith("\n"), "it would stand behind the bar"
+    del caught  # which has kept the bar until here
 
 
 def test_tokenising_resumes_where_it_was_stopped(
