@@ -411,7 +411,8 @@ def read_parquet(
                         number += 1
                         where = f"{name}:{number}"
                         yield where, _no_text(where) if record is None else record
-    except (pyarrow.ArrowException, OSError) as error:
+    # The last for the name of a column, which each group of rows repeats.
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BrokenFileError(
             f"{name}:{number + 1}: the file is damaged from this row on ({error}). Fetch it again, "
             'or pass on_bad_line="skip" to keep the rows before.'
