@@ -61,7 +61,7 @@ def test_pretraining_teaches_words_and_a_classifier_starts_from_it(
     lm = {"unlabelled": str(texts), "output_dir": str(tmp_path / "lm"), "num_train_epochs": 12}
     folder = pretrain(read_recipe(write_recipe(**lm)))
     log = [e["eval_loss"] for e in results_of(folder).training["log"] if "eval_loss" in e]
-    assert log[-1] < log[0] - 1, "words are foreseen better than at the start"
+    assert log[-1] < log[0] - 0.5, "words are foreseen better than at the start"
     assert results_of(folder).reviews["unlabelled"][str(texts)]["reviews"] == 20
     path = write_recipe(init_from=str(folder), learning_rate=0.0, num_train_epochs=1)
     model, _ = load_model(train(read_recipe(path)))
