@@ -39,7 +39,7 @@ def test_map_and_filter_give_the_same_in_two_processes(
 
     def is_long(row: dict[str, Any]) -> Any:
         ids = tokenizer(row["text"])["input_ids"]
-        return [len(each) > 12 for each in ids] if batched else len(ids) > 12
+        return [len(each) > 16 for each in ids] if batched else len(ids) > 16
 
     options: dict[str, Any] = {"batched": batched, "load_from_cache_file": False}
     if batched:
