@@ -1,6 +1,6 @@
 """What breaks a command is done to it on purpose, and what it then makes of it is compared.
 
-    python scripts/faults                       everything: an hour or more on two cores
+    python scripts/faults                       everything: longest on busy cores
     python scripts/faults --quick               a few tries of each, in minutes
     python scripts/faults kill damage           some kinds only
 
