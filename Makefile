@@ -43,7 +43,7 @@ style: $(VENV)/.dev ## Repair what the linter and the formatter can repair
 
 # What JavaScript reads of our files is tested in Node, where there is one.
 tests/javascript/node_modules: tests/javascript/package-lock.json
-	command -v npm > /dev/null && npm ci --silent --prefix tests/javascript && touch $@ || true
+	if command -v npm > /dev/null; then npm ci --silent --prefix tests/javascript && touch $@; fi
 
 clean: ## Remove the virtual environments, caches and build outputs (not runs/)
 	rm -rf $(VENV) .venv-lowest build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/javascript/node_modules

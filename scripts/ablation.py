@@ -30,7 +30,7 @@ from sentiment_lstm.cli.common import read_overrides
 from sentiment_lstm.data.dataset import load_many
 from sentiment_lstm.evaluation.evaluate import Predictions, predict_reviews
 from sentiment_lstm.evaluation.results import read_results
-from sentiment_lstm.files import ABLATION_FILE, RESULTS_FILE, write_json
+from sentiment_lstm.files import ABLATION_FILE, RESULTS_FILE, replacing, write_json
 from sentiment_lstm.hub.ablations import ablation_table, spread
 from sentiment_lstm.inference.predictor import SentimentPredictor
 from sentiment_lstm.training.recipe import Recipe, RecipeError, read_recipe, reading_options
@@ -70,10 +70,8 @@ def run(recipe: Recipe) -> None:
 
 def write_predictions(folder: Path, predictions: Predictions) -> None:
     """Keep the predictions of a run, as a whole or not at all."""
-    part = folder / f"{PREDICTIONS_FILE}.part"
-    with open(part, "wb") as stream:
+    with replacing(folder / PREDICTIONS_FILE, "wb") as stream:
         np.savez(stream, probabilities=predictions.probabilities, labels=predictions.labels)
-    part.replace(folder / PREDICTIONS_FILE)
 
 
 def read_predictions(folder: Path) -> Predictions:

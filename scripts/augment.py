@@ -81,9 +81,11 @@ def short_texts(recipe: Recipe) -> Iterator[str]:
     reviews = load_all(recipe.reviews)
     for dataset in [*reviews["train"].values(), *reviews.get("unlabelled", {}).values()]:
         for text in dataset["text"][:]:
-            yield from halves_of(text) if recipe.reviews.augment_halves else []
-            if not halves_of(text):
+            halves = halves_of(text)
+            if not halves:
                 yield text
+            elif recipe.reviews.augment_halves:
+                yield from halves
 
 
 def main() -> None:
@@ -97,16 +99,16 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--sentences", type=int, default=30_000)
     parser.add_argument("--copies", type=int, default=30_000)
-    parser.add_argument("--output_dir", type=Path, default=Path("runs/augmented"), dest="folder")
-    parser.add_argument("--seed", type=int, default=0, dest="draws")
+    parser.add_argument("--output_dir", type=Path, default=Path("runs/augmented"))
+    parser.add_argument("--seed", type=int, default=0)
     options, fields = parser.parse_known_args()
     try:
         recipe = read_recipe(options.recipe, read_overrides(fields))
         counts = (options.sentences, options.copies)
-        number = augment(recipe, options.folder, *counts, seed=options.draws)
+        number = augment(recipe, options.output_dir, *counts, options.seed)
     except (OSError, ValueError) as error:
         sys.exit(f"augment: {error}")
-    print(f"wrote {number:,} texts to {options.folder / TEXTS_FILE}")
+    print(f"wrote {number:,} texts to {options.output_dir / TEXTS_FILE}")
 
 
 if __name__ == "__main__":

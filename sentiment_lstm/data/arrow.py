@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +18,7 @@ from ..files import naming_full_disk
 from .columns import Item, Review, UnknownLabelError
 from .readers import BrokenFileError
 from .sources import ReviewError
+from .texts import MAX_CHUNK_CHARACTERS, chunks
 
 logger = logging.getLogger(__name__)
 
@@ -163,10 +164,44 @@ def build(
     return cast("datasets.Dataset", dataset)
 
 
-def cache_of(dataset: datasets.Dataset) -> Path:
-    """The folder where what is made of a dataset is cached."""
+def map_cached(
+    dataset: datasets.Dataset,
+    function: Callable[[dict[str, list[Any]]], dict[str, list[Any]]],
+    *,
+    features: Mapping[str, Any],
+    fingerprint: str,
+    desc: str,
+    doing: str | None = None,
+    remove_columns: list[str] | None = None,
+) -> datasets.Dataset:
+    """Compute columns batch by batch, or find them in the cache.
+
+    Args:
+        dataset: What they are made of.
+        function: Columns of a batch -> new ones.
+        features: Column -> its type, of the result.
+        fingerprint: What the result is found by.
+        desc: What the progress bar says.
+        doing: What an error says that goes on. Defaults to `desc`.
+        remove_columns: Columns that the result has not.
+
+    Returns:
+        The result.
+
+    Raises:
+        DiskFullError: If there is no room in the cache.
+    """
     files = dataset.cache_files
-    return Path(files[0]["filename"]).parent if files else Path(tempfile.gettempdir())
+    folder = Path(files[0]["filename"]).parent if files else Path(tempfile.gettempdir())
+    with naming_full_disk(folder, doing=doing or desc):
+        return dataset.map(
+            function,
+            batched=True,
+            remove_columns=remove_columns,
+            features=datasets.Features(features),
+            new_fingerprint=fingerprint,
+            desc=desc,
+        )
 
 
 @dataclass
@@ -189,27 +224,17 @@ class _Builder(datasets.ArrowBasedBuilder):
 
     def _generate_tables(self, **_: Any) -> Iterator[tuple[int, pyarrow.Table]]:
         schema = self.config.features.arrow_schema
-        for number, rows in enumerate(_written_together(self.config.rows())):
+        together = chunks(
+            self.config.rows(), _ROWS, _CHARACTERS, length=lambda row: len(row["text"]), least=2
+        )
+        for number, rows in enumerate(together):
             yield number, pyarrow.Table.from_pylist(rows, schema=schema)
 
 
 # Rows that are written together, and the characters that end them early. There are two rows at
 # least: of one the writer would make no table, but hold it with others.
 _ROWS = 1000
-_CHARACTERS = 1 << 25
-
-
-def _written_together(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    together: list[dict[str, Any]] = []
-    characters = 0
-    for row in rows:
-        together.append(row)
-        characters += len(row["text"])
-        if len(together) == _ROWS or (characters >= _CHARACTERS and len(together) > 1):
-            yield together
-            together, characters = [], 0
-    if together:
-        yield together
+_CHARACTERS = MAX_CHUNK_CHARACTERS
 
 
 def cache_key(*parts: object) -> str:

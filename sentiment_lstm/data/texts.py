@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from .columns import joined, text_columns, without_label
 from .readers import (
@@ -26,6 +26,8 @@ from .sources import MAX_LINE_BYTES, ReviewError
 # What a chunk may hold before it ends early: eight thousand characters for each of the 4,096 texts
 # that a chunk has by default, which reviews have nowhere near.
 MAX_CHUNK_CHARACTERS = 1 << 25
+
+_Text = TypeVar("_Text", bound=Sized)
 
 
 def read_texts(
@@ -91,24 +93,32 @@ def read_stream(
 
 
 def chunks(
-    texts: Iterable[str], size: int, max_characters: int = MAX_CHUNK_CHARACTERS
-) -> Iterator[list[str]]:
-    """Cut texts into chunks that memory holds, however long the texts are.
+    texts: Iterable[_Text],
+    size: int,
+    max_characters: int = MAX_CHUNK_CHARACTERS,
+    *,
+    length: Callable[[_Text], int] = len,
+    least: int = 1,
+) -> Iterator[list[_Text]]:
+    """Cut texts, or rows that hold one, into chunks that memory holds, however long they are.
 
     Args:
         texts: Any number; they are taken as they are needed.
         size: How many texts a chunk has, if they are not too long.
         max_characters: A chunk ends with the text that makes it so long.
+        length: Characters of one of them.
+        least: How many a chunk has but the last, however long they are.
 
     Yields:
         The chunks, in order; none is empty. The same texts are always cut at the same places.
     """
-    chunk: list[str] = []
+    chunk: list[_Text] = []
     characters = 0
     for text in texts:
         chunk.append(text)
-        characters += len(text)
-        if len(chunk) == size or characters >= max_characters:
+        characters += length(text)
+        too_long = characters >= max_characters and len(chunk) >= least
+        if len(chunk) == size or too_long:
             yield chunk
             chunk, characters = [], 0
     if chunk:

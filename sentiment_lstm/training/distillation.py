@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.fingerprint import Hasher
 
-from ..data.arrow import cache_of
+from ..data.arrow import map_cached
 from ..data.sources import file_digest
-from ..files import naming_full_disk, replacing
+from ..files import replacing
 
 
 class SoftLabelError(ValueError):
@@ -123,15 +123,15 @@ def halves_dataset(dataset: datasets.Dataset) -> datasets.Dataset:
     def cut(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         return {"text": [half for text in batch["text"] for half in halves_of(text)]}
 
-    with naming_full_disk(cache_of(dataset), doing="texts are halved"):
-        return dataset.map(
-            cut,
-            batched=True,
-            remove_columns=dataset.column_names,
-            features=datasets.Features({"text": datasets.Value("string")}),
-            new_fingerprint=Hasher.hash([dataset._fingerprint, "both halves"]),
-            desc="halves",
-        )
+    return map_cached(
+        dataset,
+        cut,
+        remove_columns=dataset.column_names,
+        features={"text": datasets.Value("string")},
+        fingerprint=Hasher.hash([dataset._fingerprint, "both halves"]),
+        desc="halves",
+        doing="texts are halved",
+    )
 
 
 class SoftLabels:
@@ -172,16 +172,14 @@ class SoftLabels:
             return {"label": np.stack([1 - positive, positive], axis=1).tolist()}
 
         text, soft = datasets.Value("string"), datasets.List(datasets.Value("float32"))
-        with naming_full_disk(cache_of(dataset), doing="soft labels are joined"):
-            return dataset.map(
-                soften,
-                batched=True,
-                features=datasets.Features({"text": text, "label": soft}),
-                new_fingerprint=Hasher.hash(
-                    [dataset._fingerprint, file_digest(self.path), self.weight]
-                ),
-                desc="soft labels",
-            )
+        return map_cached(
+            dataset,
+            soften,
+            features={"text": text, "label": soft},
+            fingerprint=Hasher.hash([dataset._fingerprint, file_digest(self.path), self.weight]),
+            desc="soft labels",
+            doing="soft labels are joined",
+        )
 
     def _probability(self, text: str) -> float:
         try:

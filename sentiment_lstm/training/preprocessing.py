@@ -10,9 +10,8 @@ from datasets.fingerprint import Hasher
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerFast
 
-from ..data.arrow import cache_of
+from ..data.arrow import map_cached
 from ..data.dataset import load_many, load_texts
-from ..files import naming_full_disk
 from ..tokenization import (
     DEFAULT_PRESET,
     TUTORIAL_PRESET,
@@ -184,18 +183,16 @@ def tokenize(
     pieces = []
     for number, start in enumerate(starts, 1):
         piece = dataset.select(range(start, min(start + _TOKENIZED_TOGETHER, len(dataset))))
-        desc = f"tokenising, {number} of {len(starts)}"
-        with naming_full_disk(cache_of(dataset), doing=desc):
-            pieces.append(
-                piece.map(
-                    encode,
-                    batched=True,
-                    remove_columns=dataset.column_names,
-                    features=datasets.Features(features),
-                    new_fingerprint=f"{key}-{start}-{len(piece)}",
-                    desc=desc,
-                )
+        pieces.append(
+            map_cached(
+                piece,
+                encode,
+                remove_columns=dataset.column_names,
+                features=features,
+                fingerprint=f"{key}-{start}-{len(piece)}",
+                desc=f"tokenising, {number} of {len(starts)}",
             )
+        )
     return datasets.concatenate_datasets(pieces)
 
 

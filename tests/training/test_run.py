@@ -287,6 +287,14 @@ def _stop(*_: Any, **__: Any) -> Any:
     raise StoppedError
 
 
+def _stop_at(place: str, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin a run that ends where it would call a function of its module."""
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, place, _stop)
+        with pytest.raises(StoppedError):
+            train(read_recipe(recipe))
+
+
 def _half_a_tokenizer(_: Any, folder: Path) -> None:
     (folder / "tokenizer.json").write_text('{"version": "1.0", "trunc')
     raise StoppedError
@@ -350,10 +358,7 @@ def test_what_a_killed_clean_up_has_left_is_removed_by_the_next_run(
     write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_recipe(num_train_epochs=1)
-    with monkeypatch.context() as patch:
-        patch.setattr(run_module, "_clean_up", _stop)
-        with pytest.raises(StoppedError):
-            train(read_recipe(path))
+    _stop_at("_clean_up", path, monkeypatch)
     folder = path.parent / "run"
     results = (folder / "results.json").read_bytes()
     assert list(folder.glob("checkpoint-*"))
@@ -566,10 +571,7 @@ def test_a_damaged_tokenizer_of_a_run_in_progress_is_made_anew(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     path = write_recipe(num_train_epochs=1)
-    with monkeypatch.context() as patch:
-        patch.setattr(run_module, "make_trainer", _stop)
-        with pytest.raises(StoppedError):
-            train(read_recipe(path))
+    _stop_at("make_trainer", path, monkeypatch)
     file = path.parent / "run" / name
     content = file.read_text(encoding="utf-8")
     if damage == "gone":
@@ -586,10 +588,7 @@ def test_a_tokenizer_that_cannot_be_made_again_is_refused(
     write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_recipe(num_train_epochs=1)
-    with monkeypatch.context() as patch:
-        patch.setattr(run_module, "make_trainer", _stop)
-        with pytest.raises(StoppedError):
-            train(read_recipe(path))
+    _stop_at("make_trainer", path, monkeypatch)
     (path.parent / "run" / "tokenizer.json").unlink()
     monkeypatch.setattr(
         run_module, "make_tokenizer", lambda *_: train_tokenizer(["other words"] * 2)
@@ -602,10 +601,7 @@ def test_a_damaged_recipe_is_written_again(
     write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_recipe(num_train_epochs=1)
-    with monkeypatch.context() as patch:
-        patch.setattr(run_module, "make_trainer", _stop)
-        with pytest.raises(StoppedError):
-            train(read_recipe(path))
+    _stop_at("make_trainer", path, monkeypatch)
     folder = path.parent / "run"
     (folder / "recipe.yaml").write_text("train: [")
     train(read_recipe(path))
