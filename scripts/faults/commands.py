@@ -22,8 +22,6 @@ from typing import IO, Any, NoReturn
 
 # What the commands import when they are at work.
 _MODULES = (
-    "datasets.io.generator",
-    "datasets.packaged_modules.generator.generator",
     *(f"sentiment_lstm.cli.{name}" for name in ("main", "evaluate", "predict", "train")),
     *(f"sentiment_lstm.cli.{name}" for name in ("export", "pretrain", "push", "tune")),
     "sentiment_lstm.evaluation.evaluate",
