@@ -10,6 +10,7 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,10 @@ from transformers import (
 )
 from transformers.trainer_callback import ExportableState
 
-from ..files import naming_full_disk, replacing, sync_folder, write_json
+from ..files import naming_full_disk, sync_folder, write_json
 from ..inference.predictor import computes_in_bf16
 from .checkpoints import SealingTrainer, newest_whole_checkpoint, seal_old
+from .distillation import read_soft_labels, text_key, write_soft_labels
 from .pretrained import WEIGHTS_FILE, PretrainedTransformer
 from .trainer import TrainingTimer
 
@@ -70,7 +72,9 @@ class FineTuned:
     def predict(self, texts: list[str], batch_size: int = 32) -> NDArray[np.float64]:
         """Predict in batches of similar length, in bf16 where the machine computes in it.
 
-        What was predicted before an interruption is kept in the folder, and not predicted again.
+        What has been predicted is kept in the folder by the content of each text, whatever it was
+        asked together with: an interrupted call resumes, to the very same numbers, and a longer
+        list of texts costs only those that are new.
 
         Args:
             texts: Any number of texts, of which the first `length` word pieces are read.
@@ -78,29 +82,48 @@ class FineTuned:
 
         Returns:
             Probability of POSITIVE of each text, `(texts,)`.
+
+        Raises:
+            DiskFullError: If the disk is full; what was kept before stays.
+            SoftLabelError: If the file in the folder is damaged.
         """
-        kept = self.folder / f"predicted-{Hasher.hash([texts, self.transformer.length])}.npy"
-        positive = np.load(kept) if kept.exists() else np.full(len(texts), np.nan)
-        ids = _word_pieces(self.tokenizer, texts, self.transformer.length)
+        kept = self.folder / f"predicted-{self.transformer.length}.parquet"
+        known = _read(kept)
+        keys = list(map(text_key, texts))
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        saved = time.perf_counter()
+        for found in self._predict_new(new, batch_size):
+            known |= found
+            if time.perf_counter() - saved > SAVE_SECONDS:
+                _keep(kept, known)
+                saved = time.perf_counter()
+        if new:
+            _keep(kept, known)
+        return np.array([known[key] for key in keys], dtype=np.float64)
+
+    def _predict_new(self, texts: Mapping[int, str], batch_size: int) -> Iterator[dict[int, float]]:
+        """Key -> probability of POSITIVE, batch by batch."""
+        keys = list(texts)
+        ids = _word_pieces(self.tokenizer, list(texts.values()), self.transformer.length)
+        # Sorted, and only then cut: without some of its batches the rest is cut as before, so that
+        # a text keeps its padding, and its number to the last bit, when it is asked for again.
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         device = next(self.model.parameters()).device
         cast = torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bf16(device))
-        saved = time.perf_counter()
-        starts = range(0, len(order), batch_size)
-        for start in tqdm(starts, desc=self.transformer.name, mininterval=5):
-            batch = order[start : start + batch_size]
-            if not np.isnan(positive[batch]).any():
-                continue
-            some = {"input_ids": [ids[index].tolist() for index in batch]}
-            inputs = self.tokenizer.pad(some, return_tensors="pt").to(device)
-            with torch.inference_mode(), cast:
-                logits = self.model(**inputs).logits  # (batch, 2)
-            positive[batch] = logits.float().softmax(-1)[:, 1].cpu().numpy()
-            if time.perf_counter() - saved > SAVE_SECONDS:
-                _save_array(kept, positive)
-                saved = time.perf_counter()
-        kept.unlink(missing_ok=True)  # the caller has them all now
-        return positive
+        # In random order and without smoothing, so that the bar is right about what is left.
+        with tqdm(
+            total=len(ids), desc=self.transformer.name, unit=" texts", mininterval=5, smoothing=0
+        ) as bar:
+            for number in np.random.default_rng(0).permutation(len(batches)):
+                batch = batches[number]
+                some = {"input_ids": [ids[index].tolist() for index in batch]}
+                inputs = self.tokenizer.pad(some, return_tensors="pt").to(device)
+                with torch.inference_mode(), cast:
+                    logits = self.model(**inputs).logits  # (batch, 2)
+                positive = logits.float().softmax(-1)[:, 1].tolist()
+                yield dict(zip((keys[index] for index in batch), positive, strict=True))
+                bar.update(len(batch))
 
 
 def fine_tune(
@@ -265,6 +288,10 @@ def _word_pieces(tokenizer: Any, texts: list[str], length: int) -> list[NDArray[
     return ids
 
 
-def _save_array(path: Path, array: NDArray[Any]) -> None:
-    with replacing(path, "wb", needed=array.nbytes) as stream:
-        np.save(stream, array)
+def _read(path: Path) -> dict[int, float]:
+    return read_soft_labels(path) if path.exists() else {}
+
+
+def _keep(path: Path, known: Mapping[int, float]) -> None:
+    """Write what is known, and what another process has written meanwhile."""
+    write_soft_labels(path, [], [], besides=_read(path) | known)

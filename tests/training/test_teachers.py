@@ -6,7 +6,8 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +128,17 @@ def test_a_transformer_learns_and_is_found_again(
     tuned = fine_tune(transformer, texts, labels, root)
     positive = tuned.predict(texts)
     assert ((positive > 0.5) == np.array(labels)).mean() > 0.9
-    one_by_one = [tuned.predict([text])[0] for text in texts[:12]]
+    one_by_one = []
+    for text in texts[:12]:
+        next(tuned.folder.glob("predicted-*")).unlink()  # or it would be found there
+        one_by_one += tuned.predict([text]).tolist()
     assert positive[:12] == pytest.approx(one_by_one, abs=0.02), "in bf16"
     assert tuned.parameters == sum(value.numel() for value in weights(tuned).values())
 
     (folder,) = root.glob("*/*")
-    assert {path.name for path in folder.iterdir()} == {"model.safetensors", "finished.json"}
+    kept = f"predicted-{transformer.length}.parquet"
+    assert {path.name for path in folder.iterdir()} == {"model.safetensors", "finished.json", kept}
+    (folder / kept).unlink()
     written = (folder / "model.safetensors").stat().st_mtime_ns
     again = fine_tune(transformer, texts, labels, root)
     assert again.seconds == tuned.seconds > 0
@@ -247,38 +253,88 @@ def test_dropout_is_set_everywhere(
 # --- predicting ----------------------------------------------------------------------------------
 
 
-def test_interrupted_predictions_resume(
-    minilm: PretrainedTransformer,
-    labelled: Reviews,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@dataclass
+class Spy:
+    """The model of a fine-tuned transformer, which counts its batches."""
+
+    tuned: FineTuned
+    sizes: list[int] = field(default_factory=list)
+    stop: int = 0
+
+    def predict(self, texts: list[str]) -> np.ndarray:
+        """Predict by tens, and break off in the batch of the number `stop`."""
+        spy = self
+
+        class Model(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.model = spy.tuned.model
+
+            def forward(self, **inputs: Any) -> Any:
+                spy.sizes.append(len(inputs["input_ids"]))
+                if len(spy.sizes) == spy.stop:
+                    raise KeyboardInterrupt
+                return self.model(**inputs)
+
+        return replace(self.tuned, model=Model()).predict(texts, batch_size=10)
+
+
+@pytest.fixture
+def tuned(minilm: PretrainedTransformer, labelled: Reviews, tmp_path: Path) -> FineTuned:
+    return fine_tune(replace(minilm, read_at_least=60), *labelled, tmp_path / "runs")
+
+
+def test_interrupted_predictions_resume_to_the_same_numbers(
+    tuned: FineTuned, labelled: Reviews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = labelled[0]
-    tuned = fine_tune(replace(minilm, read_at_least=60), *labelled, tmp_path / "runs")
+    # Of many lengths, so that another batch would be padded otherwise; the last has only 7.
+    texts = [text + " again" * number for number, text in enumerate(labelled[0])][:57]
     expected = tuned.predict(texts, batch_size=10)
     monkeypatch.setattr(fine_tuning, "SAVE_SECONDS", 0)
-    calls: list[int] = []
+    for stop in range(1, 7):
+        folder = tmp_path / str(stop)
+        folder.mkdir()
+        spy = Spy(replace(tuned, folder=folder), stop=stop)
+        with pytest.raises(KeyboardInterrupt):
+            spy.predict(texts)
+        assert (spy.predict(texts) == expected).all()
+        done = spy.sizes[: stop - 1] + spy.sizes[stop:]
+        assert sorted(done) == [7, 10, 10, 10, 10, 10], "each once, but for what was stopped"
+        assert (spy.predict(texts) == expected).all()
+        assert len(spy.sizes) == 7, "what is known is not predicted"
+
+
+def test_a_longer_list_predicts_only_what_is_new(tuned: FineTuned, labelled: Reviews) -> None:
+    texts, spy = labelled[0], Spy(tuned)
+    first = spy.predict([*texts[:20], texts[0]])
+    assert spy.sizes == [10, 10], "the same text twice costs once"
+    assert first[-1] == first[0]
+    whole = spy.predict(texts[::-1])[::-1]
+    assert sum(spy.sizes) == 60
+    assert (whole[:20] == first[:20]).all()
+    other = replace(tuned.transformer, length=tuned.transformer.length - 1)
+    replace(tuned, transformer=other).predict(texts)
+    assert len(list(tuned.folder.glob("predicted-*"))) == 2, "who reads less says something else"
+
+
+def test_lengths_come_in_random_order(tuned: FineTuned, labelled: Reviews) -> None:
+    """Else the bar promises the speed of short texts for long ones."""
+    lengths: list[int] = []
 
     class Model(torch.nn.Module):
-        """Counts its batches, and breaks off in one of them."""
-
-        def __init__(self, last: int) -> None:
+        def __init__(self) -> None:
             super().__init__()
             self.model = tuned.model
-            self.last = last
 
         def forward(self, **inputs: Any) -> Any:
-            calls.append(len(inputs["input_ids"]))
-            if len(calls) == self.last:
-                raise KeyboardInterrupt
+            lengths.append(inputs["input_ids"].shape[1])
             return self.model(**inputs)
 
-    with pytest.raises(KeyboardInterrupt):
-        replace(tuned, model=Model(4)).predict(texts, batch_size=10)
-    found = replace(tuned, model=Model(0)).predict(texts, batch_size=10)
-    assert (found == expected).all()
-    assert calls == [10] * 7, "of six batches the fourth twice, the others once"
-    assert not list(tuned.folder.glob("predicted-*"))
+    texts = [f"{text} {'again ' * number}" for number, text in enumerate(labelled[0])]
+    replace(tuned, model=Model()).predict(texts, batch_size=2)
+    assert len(set(lengths)) > 20, "of similar length"
+    rising = sum(one < other for one, other in pairwise(lengths))
+    assert 8 < rising < 21
 
 
 # --- where the pretrained ones are ---------------------------------------------------------------
