@@ -99,11 +99,15 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
         transformers names only the class that is saved: `AutoModel` would then not find the
         backbone of a classifier whose code comes from the Hub.
         """
-        classes = (SentimentLSTMModel, SentimentLSTMForSequenceClassification)
-        for cls in classes if self._auto_class is not None else ():
+        # By name: where only one of them was loaded from the Hub, the other is not registered.
+        classes = {
+            "AutoModel": SentimentLSTMModel,
+            "AutoModelForSequenceClassification": SentimentLSTMForSequenceClassification,
+        }
+        for auto_class, cls in classes.items() if self._auto_class is not None else ():
             auto_map = getattr(self.config, "auto_map", None) or {}
             name = f"{cls.__module__.split('.')[-1]}.{cls.__name__}"
-            self.config.auto_map = auto_map | {cls._auto_class: name}
+            self.config.auto_map = auto_map | {auto_class: name}
         super().save_pretrained(*args, **kwargs)
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -146,6 +147,73 @@ def test_every_way_to_load(
     (home / "expected.json").write_text(json.dumps([TEXTS, repositories]))
     done = subprocess.run(
         [sys.executable, "-c", start + textwrap.dedent(LOAD)],
+        env=hub.environment(home),
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    assert done.stdout.endswith("done\n")
+
+
+# What somebody without the package does who loads but one thing, and saves it. Each folder has
+# classes of its own, so that none finds what was registered for another.
+SAVE = """
+import torch
+from transformers import (AutoConfig, AutoModel, AutoModelForSequenceClassification as Auto,
+                          AutoTokenizer, Trainer, TrainingArguments, logging, pipeline)
+
+logging.set_verbosity_error()
+code = {"configuration_sentiment_lstm.py", "modeling_sentiment_lstm.py"}
+trusted = {"trust_remote_code": True}
+
+def load(auto, folder):
+    if auto is not AutoTokenizer:
+        named = json.load(open(f"{folder}/config.json"))["auto_map"]
+        assert sorted(named) == ["AutoConfig", "AutoModel", "AutoModelForSequenceClassification"]
+    loaded, report = auto.from_pretrained(folder, output_loading_info=True, **trusted)
+    assert not report["missing_keys"], report
+    return loaded
+
+AutoModel.from_pretrained("backbone", **trusted).save_pretrained("backbone saved")
+Auto.from_pretrained("classifier", **trusted).save_pretrained("classifier saved")
+AutoModel.from_config(AutoConfig.from_pretrained("config", **trusted), **trusted).save_pretrained(
+    "new saved")
+AutoConfig.from_pretrained("config alone", **trusted).save_pretrained("config alone saved")
+tokenizer = AutoTokenizer.from_pretrained("tokenizer", **trusted)
+tokenizer.save_pretrained("tokenizer saved")
+
+model = Auto.from_pretrained("trainer", **trusted)
+arguments = TrainingArguments("run", max_steps=1, save_steps=1, use_cpu=True, disable_tqdm=True,
+                              report_to="none")
+rows = [dict(tokenizer(text), labels=1) for text in texts[:2] * 4]
+Trainer(model, arguments, train_dataset=rows, processing_class=tokenizer).train()
+
+for folder in ("backbone saved", "classifier saved", "new saved", "run/checkpoint-1"):
+    assert code <= set(os.listdir(folder)), folder
+    load(AutoModel, folder)
+for folder in ("classifier saved", "run/checkpoint-1"):
+    load(Auto, folder)
+assert AutoConfig.from_pretrained("config alone saved", **trusted).hidden_size == 16
+again = AutoTokenizer.from_pretrained("tokenizer saved")
+assert again(texts).input_ids == tokenizer(texts).input_ids
+trained = pipeline("text-classification", "run/checkpoint-1", **trusted)(texts)
+assert trained == pipeline("text-classification", model.eval(), tokenizer=tokenizer)(texts)
+print("done")
+"""
+
+
+def test_whatever_alone_was_loaded_without_the_package_can_be_saved(
+    model_folder: Path, tmp_path: Path, hub: FakeHub
+) -> None:
+    home = tmp_path / "home"
+    for name in ("backbone", "classifier", "config", "config alone", "tokenizer", "trainer"):
+        shutil.copytree(model_folder, home / name)
+    start = f"{WITHOUT_PACKAGE}\nimport json, os\ntexts = {TEXTS!r}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", start + SAVE],
         env=hub.environment(home),
         cwd=home,
         stdin=subprocess.DEVNULL,
