@@ -25,8 +25,8 @@ WINGS = [
     "data",
     "inference",
     "evaluation",
-    "training",
     "hub",
+    "training",
     "cli",
 ]
 TRAVELLING = ["configuration_sentiment_lstm", "modeling_sentiment_lstm"]

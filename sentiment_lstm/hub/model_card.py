@@ -25,8 +25,8 @@ from ..evaluation.figures import (
     RELIABILITY_DIAGRAM,
     tokens_text,
 )
+from ..evaluation.recipe_files import dump_recipe, rename_fields
 from ..evaluation.results import BySource, Results, metrics_by_name
-from ..training.recipe import dump_recipe, rename_fields
 from .ablations import ablation_table
 from .baselines import Baseline, redact_baselines
 

@@ -44,6 +44,7 @@ from ..evaluation.figures import (
     LEARNING_CURVES,
     RELIABILITY_DIAGRAM,
 )
+from ..evaluation.recipe_files import dump_recipe, read_yaml
 from ..evaluation.results import Results, read_results, redact_recipe
 from ..files import (
     ABLATION_FILE,
@@ -54,7 +55,6 @@ from ..files import (
     dump_json,
 )
 from ..inference.predictor import ModelError, load_model
-from ..training.recipe import dump_recipe, read_yaml
 from .ablations import read_ablation
 from .baselines import dump_baselines, find_baselines, read_baselines, redact_baselines
 from .model_card import CardError, make_card

@@ -25,33 +25,21 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
-import yaml
 from transformers import TrainingArguments, get_scheduler
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
 from ..data.columns import label_coding, read_labels
 from ..data.sources import MAX_LINE_BYTES, ReviewError
-from ..evaluation.results import without_secrets
+from ..evaluation.recipe_files import MAX_YAML_ALIASES, MAX_YAML_BYTES, RENAMED_FIELDS
+from ..evaluation.recipe_files import RecipeError as RecipeError
+from ..evaluation.recipe_files import dump_recipe as dump_recipe
+from ..evaluation.recipe_files import read_yaml as read_yaml
+from ..evaluation.recipe_files import rename_fields as rename_fields
 from ..inference.predictor import computes_in_bf16
 from ..tokenization import Words
 
 logger = logging.getLogger(__name__)
-
-# A recipe is a page of fields. A few aliases that name each other stand for billions of values.
-MAX_YAML_BYTES = 256 * 1024
-MAX_YAML_ALIASES = 20
-
-# Fields of version 0.1 -> what they are called now.
-RENAMED_FIELDS = {
-    "average_decay": "ema_decay",
-    "halves": "augment_halves",
-    "word_pieces": "max_word_pieces",
-}
-
-
-class RecipeError(ValueError):
-    """A recipe that cannot be run; the message names the file or the field."""
 
 
 @dataclass
@@ -430,70 +418,6 @@ def read_recipe(
     fields |= _read_fields(overrides, f"override of {path}")
     fields.setdefault("output_dir", f"runs/{Path(path).stem}")
     return _recipe(fields, str(path))
-
-
-def read_yaml(
-    path: str | os.PathLike[str],
-    *,
-    max_bytes: int = MAX_YAML_BYTES,
-    max_aliases: int = MAX_YAML_ALIASES,
-) -> Any:
-    """Read a small YAML file by somebody else: no objects, and bounded in what it can cost.
-
-    Args:
-        path: The file.
-        max_bytes: How long it may be.
-        max_aliases: How many aliases (`*name`) it may have.
-
-    Returns:
-        Its content.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        RecipeError: If it is no YAML, or more than that.
-    """
-    with open(path, "rb") as file:
-        text = file.read(max_bytes + 1)
-    if len(text) > max_bytes:
-        raise RecipeError(
-            f"{path}: over {max_bytes:,} bytes: no recipe is as long. If this one is, read it in "
-            "Python, with max_bytes of read_recipe"
-        )
-    try:
-        loader = _Loader(text.decode())
-        loader.max_aliases = max_aliases
-        return loader.get_single_data()
-    except RecursionError:
-        raise RecipeError(f"{path}: no valid YAML: nested too deeply") from None
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2020-13-45 is a ValueError
-        raise RecipeError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """A loader that counts aliases before anything is made of them."""
-
-    aliases = 0
-    max_aliases = MAX_YAML_ALIASES
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            self.aliases += 1
-            if self.aliases > self.max_aliases:
-                raise yaml.YAMLError(
-                    f"over {self.max_aliases} aliases: write the values out, or read it in Python, "
-                    "with max_aliases of read_recipe"
-                )
-        return super().compose_node(parent, index)
-
-
-def dump_recipe(fields: Mapping[str, Any]) -> str:
-    """Write the fields of a recipe as YAML, in their order and without access tokens."""
-    return yaml.safe_dump(without_secrets(fields), sort_keys=False, allow_unicode=True)
-
-
-def rename_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a recipe under the names of now, where version 0.1 had others."""
-    return {RENAMED_FIELDS.get(name, name): value for name, value in fields.items()}
 
 
 # --- checks --------------------------------------------------------------------------------------
