@@ -1,20 +1,27 @@
 """Let an ensemble of teachers predict each review of a recipe: its soft labels.
 
     python scripts/teacher.py scripts/recipes/distilled.yaml [--members lstm tfidf] [--folds 3]
-        [--once minilm mpnet]
+        [--once minilm mpnet] [--weights equal]
 
 The recipe says where they go (`soft_labels`), on which reviews the ensemble is trained (`train`)
 and which texts without labels it reads besides (`unlabelled`); `sentiment-lstm train` with the
 recipe then learns from them. Members are `lstm`, the recipe's own model without a teacher, and the
-baselines of `baselines.py`. Their log-odds are averaged.
+baselines of `baselines.py`. Their log-odds are added up, with the weights that make the recipe's
+*validation* reviews most likely (`--weights dev`): none below zero, and a factor by which their
+mean is too sure, or not sure enough. So these reviews have chosen a handful of numbers, and what is
+measured on them of all members together is optimistically biased. `--weights equal` takes the mean
+as it is.
 
 A model is no teacher of the reviews that it was trained on: it knows their labels. So the reviews
 are dealt into folds, and each is predicted by members that were trained on the other folds; texts
 without labels by all. A costly member that reads each review only once in training, as `minilm` and
 `mpnet` do, can be given with `--once` instead: it is trained a single time, on all reviews, and
-predicts them too. Finished members are kept below `--output_dir`, so the same command resumes an
-interrupted one. `teacher.json` there says how accurate they are. `minilm` comes with the extra
-`benchmark`.
+predicts them too. `--members --once mpnet` is a teacher of that one alone.
+
+Finished members are kept below `--output_dir`, and what they said by the content of each text: the
+same command resumes an interrupted one, and further `unlabelled` texts cost only themselves.
+`teacher.json` there says what the members weigh and how accurate they are. `minilm` comes with the
+extra `benchmark`.
 """
 
 from __future__ import annotations
@@ -28,15 +35,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from sentiment_lstm.cli.common import read_overrides
 from sentiment_lstm.data.dataset import load_texts
 from sentiment_lstm.evaluation.evaluate import Predictions, measure
 from sentiment_lstm.evaluation.results import without_secrets
-from sentiment_lstm.files import dump_json, replacing, write_json, write_text
+from sentiment_lstm.files import dump_json, write_json, write_text
 from sentiment_lstm.inference.predictor import SentimentPredictor
-from sentiment_lstm.training.distillation import halves_of, write_soft_labels
+from sentiment_lstm.training.distillation import (
+    halves_of,
+    read_soft_labels,
+    text_key,
+    write_soft_labels,
+)
 from sentiment_lstm.training.recipe import Recipe, read_recipe, reading_options
 from sentiment_lstm.training.run import train
 from sentiment_lstm.training.teachers import (
@@ -52,6 +65,8 @@ from sentiment_lstm.training.teachers import (
 LSTM = "lstm"
 TASK_FILE = "task.json"
 TEACHER_FILE = "teacher.json"
+# A factor of the log-odds, as of a temperature: reviews that are told apart wholly would take more.
+_LARGEST = 20.0
 
 
 class Ensemble:
@@ -82,7 +97,7 @@ class Ensemble:
     def predict(
         self, member: str, part: str, texts: list[str], labels: list[int], asked: list[str]
     ) -> NDArray[np.float64]:
-        """Train a member on a part of the reviews and predict texts, unless that was done.
+        """Train a member on a part of the reviews and predict texts, those that it has not yet.
 
         Args:
             member: Its name.
@@ -94,16 +109,19 @@ class Ensemble:
         Returns:
             Log-odds of POSITIVE, `(asked,)`.
         """
-        path = self.output_dir / f"{part}-{member}.npy"
-        if not path.exists():
-            positive = self._train(member, part, texts, labels)(asked)
-            # A member that is quite sure must not outvote the others.
-            log_odds = logit(positive.clip(0.001, 0.999))
-            with replacing(path, "wb", needed=log_odds.nbytes) as stream:
-                np.save(stream, log_odds)
-        print(f"{part}: {member} has predicted {len(asked):,} texts", flush=True)
-        predicted: NDArray[np.float64] = np.load(path)
-        return predicted
+        path = self.output_dir / f"{part}-{member}.parquet"
+        known = read_soft_labels(path) if path.exists() else {}
+        keys = list(map(text_key, asked))
+        new = {key: text for key, text in zip(keys, asked, strict=True) if key not in known}
+        if new:
+            found = self._train(member, part, texts, labels)(list(new.values()))
+            known |= zip(new, found.tolist(), strict=True)
+            write_soft_labels(path, [], [], besides=known)
+        print(f"{part}: {member} has predicted {len(new):,} texts of {len(asked):,}", flush=True)
+        positive = np.array([known[key] for key in keys])
+        # A member that is quite sure must not outvote the others.
+        log_odds: NDArray[np.float64] = logit(positive.clip(0.001, 0.999))
+        return log_odds
 
     def _train(
         self, member: str, part: str, texts: list[str], labels: list[int]
@@ -120,19 +138,23 @@ class Ensemble:
         return lambda asked: predictor.predict_proba(asked)[:, 1]
 
 
-def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
+def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") -> Path:
     """Predict the reviews and texts of a recipe, and write its soft labels.
 
-    Prints how accurate the members, and all together, are on the labelled reviews and on those of
-    the recipe's validation, and writes it to `teacher.json`.
+    Prints what the members weigh, and how accurate they and all together are on the labelled
+    reviews and on those of the recipe's validation; writes it to `teacher.json`.
 
     Args:
         recipe: The recipe.
         ensemble: Its members.
         folds: Their number, from 2; of no meaning without members that are trained by folds.
+        weights: `dev` for those that the validation reviews say (see `weigh`), or `equal`.
 
     Returns:
         The file of soft labels.
+
+    Raises:
+        ValueError: As `weigh`.
     """
     reviews = recipe.reviews
     options, limit = reading_options(recipe.fields), reviews.max_line_bytes
@@ -171,25 +193,72 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int) -> Path:
         found = ensemble.predict(member, "all", texts[:whole], known, texts + others)
         log_odds[row], of_others[row] = found[: len(texts)], found[len(texts) :]
 
+    seen = of_others[:, :n_held_out]
+    factors = weigh(seen, held_out) if weights == "dev" else np.full(len(members), 1 / len(members))
+    scale = float(factors.sum())
+    shares = {name: float(factor) / scale for name, factor in zip(members, factors, strict=True)}
+    said = ", ".join(f"{name} {share:.3f}" for name, share in shares.items())
+    print(f"weights ({weights}): {said}; their mean times {scale:.3f}")
+
     unseen = "" if ensemble.once else ", each unseen"
     accuracies = {
-        f"training reviews{unseen}": _measure(members, log_odds[:, :whole], known),
-        "validation reviews": _measure(members, of_others[:, :n_held_out], held_out),
+        f"training reviews{unseen}": _measure(members, log_odds[:, :whole], known, factors),
+        "validation reviews": _measure(members, seen, held_out, factors),
     }
     for name, by_member in accuracies.items():
         for member, figures in by_member.items():
             print(f"{name}: {member} {figures['accuracy']:.2%}, loss {figures['loss']:.4f}")
-    write_json(ensemble.output_dir / TEACHER_FILE, accuracies)
+    chosen = {"by": weights, "scale": scale, "members": shares}
+    write_json(ensemble.output_dir / TEACHER_FILE, {"weights": chosen, **accuracies})
 
     path = Path(str(reviews.soft_labels))
     path.parent.mkdir(parents=True, exist_ok=True)
-    mean = np.concatenate([log_odds.mean(0), of_others.mean(0)[n_held_out:]])
-    write_soft_labels(path, [*texts, *unlabelled], expit(mean).tolist())
+    # The reviews last: what is said of one by those who have not seen it counts.
+    together = np.concatenate([factors @ of_others[:, n_held_out:], factors @ log_odds])
+    write_soft_labels(path, [*unlabelled, *texts], expit(together).tolist())
     return path
 
 
+def weigh(log_odds: NDArray[np.float64], labels: list[int]) -> NDArray[np.float64]:
+    """What to multiply the members' log-odds by, so that their sum makes labels most likely.
+
+    A logistic regression without an intercept, and with no factor below zero: convex.
+
+    Args:
+        log_odds: `(members, reviews)`.
+        labels: Of the reviews.
+
+    Returns:
+        A factor for each member, `(members,)`; their sum says whether the mean is too sure (below
+        1) or not sure enough.
+
+    Raises:
+        ValueError: If no member is better than chance.
+    """
+    signs = 2.0 * np.array(labels) - 1
+    towards = log_odds * signs  # (members, reviews), above 0 where a member is right
+    if towards.mean(1).max() < 1e-9:  # then the best factors are zeros
+        raise ValueError(
+            f"no member tells the {len(labels)} validation reviews apart better than chance: look "
+            "at the members and the reviews, or give --weights equal"
+        )
+
+    def loss(factors: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margins = factors @ towards
+        gradient = -(towards * expit(-margins)).mean(1)
+        return float(np.logaddexp(0, -margins).mean()), gradient
+
+    start = np.full(len(log_odds), 1 / len(log_odds))
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, _LARGEST)] * len(start))
+    factors: NDArray[np.float64] = found.x
+    return factors
+
+
 def _measure(
-    members: list[str], log_odds: NDArray[np.float64], labels: list[int]
+    members: list[str],
+    log_odds: NDArray[np.float64],
+    labels: list[int],
+    factors: NDArray[np.float64],
 ) -> dict[str, dict[str, Any]]:
     """Figures of each member, and of `all` together.
 
@@ -197,11 +266,16 @@ def _measure(
         members: Their names.
         log_odds: `(members, reviews)`.
         labels: Of the reviews.
+        factors: Of the members' log-odds, where they are added up.
     """
     return {
         name: measure(Predictions.of_positive(expit(odds), labels))
-        for name, odds in [*zip(members, log_odds, strict=True), ("all", log_odds.mean(0))]
+        for name, odds in [*zip(members, log_odds, strict=True), ("all", factors @ log_odds)]
     }
+
+
+# Fields that change nothing of what a member is: they say what it is asked, and what for.
+_NOT_OF_MEMBERS = ("soft_labels", "soft_label_weight", "unlabelled", "augment_halves")
 
 
 def claim(folder: Path, recipe: Recipe, folds: int) -> None:
@@ -211,7 +285,7 @@ def claim(folder: Path, recipe: Recipe, folds: int) -> None:
         ValueError: If it holds those of another recipe, or of other folds.
     """
     fields = without_secrets(recipe.fields)
-    own = {name: value for name, value in fields.items() if not name.startswith("soft_label")}
+    own = {name: value for name, value in fields.items() if name not in _NOT_OF_MEMBERS}
     task = dump_json({"recipe": own, "folds": folds})
     path = folder / TASK_FILE
     if path.exists() and path.read_text(encoding="utf-8") != task:
@@ -237,6 +311,7 @@ def main() -> None:
     )
     parser.add_argument("--once", nargs="+", choices=list(CLASSIFIERS), default=[])
     parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--weights", choices=["dev", "equal"], default="dev")
     add_pretrained_option(parser)
     parser.add_argument("--output_dir", type=Path, default=Path("runs/teacher"))
     options, fields = parser.parse_known_args()
@@ -251,7 +326,7 @@ def main() -> None:
         known = classifiers(options.pretrained)
         claim(options.output_dir, recipe, options.folds)
         ensemble = Ensemble(recipe, options.members, options.once, known, options.output_dir)
-        path = teach(recipe, ensemble, options.folds)
+        path = teach(recipe, ensemble, options.folds, options.weights)
     except ModuleNotFoundError as error:
         sys.exit(f"teacher: {error.name} is needed: pip install '.[benchmark]'")
     except (OSError, ValueError) as error:

@@ -294,4 +294,4 @@ def _read(path: Path) -> dict[int, float]:
 
 def _keep(path: Path, known: Mapping[int, float]) -> None:
     """Write what is known, and what another process has written meanwhile."""
-    write_soft_labels(path, [], [], besides=_read(path) | known)
+    write_soft_labels(path, [], [], besides={**_read(path), **known})

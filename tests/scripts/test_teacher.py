@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import teacher
 import yaml
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
 from support import results_of
 
 from sentiment_lstm.training.distillation import halves_of, read_soft_labels, text_key
@@ -69,7 +71,9 @@ def test_no_teacher_was_trained_on_what_it_predicts(
 
     stand_in(monkeypatch, "tfidf", Spy)
     folder = tmp_path / "members"
-    arguments = (recipe, "--members", "tfidf", "--folds", 4, "--output_dir", folder)
+    # It says the same of all, so that there is no best weight.
+    arguments: list[object] = [recipe, "--members", "tfidf", "--folds", 4, "--weights", "equal"]
+    arguments += ["--output_dir", folder]
     run(monkeypatch, *arguments)
     training = {text for text, _ in reviews[:40]}
     assert len(seen) == 4
@@ -114,7 +118,7 @@ def test_halves_are_predicted_by_those_who_have_not_learned_from_the_whole(
 
     stand_in(monkeypatch, "tfidf", Spy)
     stand_in(monkeypatch, "fasttext", Optimist)
-    members = ("--members", "tfidf", "--once", "fasttext", "--folds", 4)
+    members = ("--members", "tfidf", "--once", "fasttext", "--folds", 4, "--weights", "equal")
     folder = tmp_path / "members"
     fields = {"augment_halves": "true", "train": str(source)}
     options = [word for name, value in fields.items() for word in (f"--{name}", value)]
@@ -151,6 +155,10 @@ def test_a_student_learns_from_an_ensemble(
         assert f"training reviews, each unseen: {who}" in printed
         assert f"validation reviews: {who}" in printed
     said = json.loads((tmp_path / "members" / "teacher.json").read_text())
+    assert "weights (dev): lstm " in printed
+    assert said["weights"]["by"] == "dev"
+    assert set(said["weights"]["members"]) == {"lstm", "tfidf"}
+    assert sum(said["weights"]["members"].values()) == pytest.approx(1)
     assert set(said["validation reviews"]) == {"lstm", "tfidf", "all"}
     assert said["validation reviews"]["all"]["reviews"] == 20
     assert (train(read_recipe(recipe)) / "results.json").exists()
@@ -179,7 +187,8 @@ def test_a_member_trained_once_predicts_all(
     stand_in(monkeypatch, "minilm", member("once", 0.9))
     folder = tmp_path / "members"
     others = len(read_reviews([read_recipe(recipe).reviews.validation[0]])[0]) + 2
-    arguments = (recipe, "--once", "minilm", "--folds", 2, "--output_dir", folder)
+    arguments: list[object] = [recipe, "--once", "minilm", "--folds", 2, "--weights", "equal"]
+    arguments += ["--output_dir", folder]
     run(monkeypatch, *arguments, "--members", "tfidf")
     assert "each unseen" not in capsys.readouterr().out, "the second has seen them"
     assert asked == [("by folds", 20, 20 + others)] * 2 + [("once", 40, 40 + others)]
@@ -191,6 +200,120 @@ def test_a_member_trained_once_predicts_all(
     assert len(asked) == 3, "what was done is not done again"
     said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
     assert list(said.values()) == pytest.approx([0.9] * len(said))
+
+
+def test_further_texts_cost_only_themselves(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    class Spy(Optimist):
+        def predict(self, texts: list[str]) -> np.ndarray:
+            asked.append(texts)
+            return np.array([0.9 - 0.001 * len(text) for text in texts])
+
+    stand_in(monkeypatch, "minilm", Spy)
+    arguments: list[object] = [recipe, "--members", "--once", "minilm", "--weights", "equal"]
+    arguments += ["--output_dir", tmp_path / "members"]
+    run(monkeypatch, *arguments)
+    before = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    more = tmp_path / "more.txt"
+    more.write_text(
+        "Not bad at all.\nIt leaks.\n" + ("A long story with words to spare. " * 9).strip()
+    )
+    run(monkeypatch, *arguments, "--unlabelled", tmp_path / "texts.txt", more)
+    text = more.read_text().splitlines()[-1]
+    assert sorted(asked[1]) == sorted(["Not bad at all.", text])
+    after = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    assert after.items() > before.items()
+    assert after[text_key("Not bad at all.")] == pytest.approx(0.885)
+    run(monkeypatch, *arguments, "--unlabelled", more, "--augment_halves", "true")
+    assert sorted(asked[2]) == sorted(halves_of(text))
+
+
+def test_a_review_is_not_judged_as_an_unlabelled_text(
+    recipe: Path,
+    reviews: list[tuple[str, int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Some of the members that predict an unlabelled text have learned from the review."""
+
+    class Spy:
+        def __init__(self, texts: list[str], labels: list[int]) -> None:
+            self.texts = set(texts)
+
+        def predict(self, texts: list[str]) -> np.ndarray:
+            return np.array([0.99 if text in self.texts else 0.6 for text in texts])
+
+    stand_in(monkeypatch, "tfidf", Spy)
+    (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text, _ in reviews[:40]))
+    arguments = ("--members", "tfidf", "--folds", 2, "--weights", "equal")
+    run(monkeypatch, recipe, *arguments, "--output_dir", tmp_path / "members")
+    said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    assert list(said.values()) == pytest.approx([0.6] * 40)
+
+
+def test_weights_make_the_labels_most_likely() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 3000)
+    signs = 2.0 * labels - 1
+    # Two that know something, one that knows nothing and one that says the opposite; too sure all.
+    log_odds = 4 * np.stack(
+        [
+            signs * strength + random.normal(size=3000) * noise
+            for strength, noise in ((1.0, 1.5), (0.5, 1.0), (0.0, 1.0), (-0.5, 1.0))
+        ]
+    )
+    factors = teacher.weigh(log_odds, labels.tolist())
+    known = LogisticRegression(C=1e9, fit_intercept=False).fit(log_odds[:2].T, labels)
+    assert factors[:2] == pytest.approx(known.coef_[0], rel=0.01)
+    assert factors[2:] == pytest.approx([0, 0], abs=0.02)
+    assert (factors >= 0).all()
+
+    def loss(combined: np.ndarray) -> float:
+        return float(np.logaddexp(0, -signs * combined).mean())
+
+    assert loss(factors @ log_odds) < loss(log_odds.mean(0))
+    for share in np.eye(4):
+        assert loss(factors @ log_odds) < loss((0.95 * factors + 0.05 * share) @ log_odds)
+    with pytest.raises(ValueError, match="no member tells the 3000 validation reviews apart"):
+        teacher.weigh(-log_odds[:1], labels.tolist())
+    assert np.isfinite(teacher.weigh(np.array([signs]), labels.tolist())).all(), "told apart wholly"
+
+
+def test_the_soft_labels_are_the_weighted_sum(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that knows all counts more than one that knows little."""
+
+    def knows(strength: float) -> Any:
+        class Spy(Optimist):
+            def predict(self, texts: list[str]) -> np.ndarray:
+                wrong = [len(text) % 3 == 0 for text in texts]
+                good = [any(word in text for word in ("Great", "Perfect", "joy")) for text in texts]
+                odds = np.where(np.array(good) ^ (np.array(wrong) & (strength < 2)), 1, -1)
+                return np.asarray(expit(strength * odds))
+
+        return Spy
+
+    stand_in(monkeypatch, "minilm", knows(2.0))
+    stand_in(monkeypatch, "fasttext", knows(1.0))
+    folder = tmp_path / "members"
+    arguments = ("--members", "--once", "minilm", "fasttext", "--output_dir", folder)
+    run(monkeypatch, recipe, *arguments)
+    said = json.loads((folder / "teacher.json").read_text())["weights"]
+    assert said["members"]["minilm"] > said["members"]["fasttext"]
+    soft = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    by_member = [
+        read_soft_labels(folder / f"all-{name}.parquet") for name in ("minilm", "fasttext")
+    ]
+    key = text_key("It leaks.")
+    mean = sum(
+        share * logit(found[key])
+        for share, found in zip(said["members"].values(), by_member, strict=True)
+    )
+    assert soft[key] == pytest.approx(expit(said["scale"] * mean), abs=1e-5)
 
 
 def test_no_token_is_in_the_task(recipe: Path, tmp_path: Path) -> None:
