@@ -41,7 +41,7 @@ class Run:
         bf16: Whether training computes in bf16.
         model: Name of the class that is trained.
         files: Field of the recipe -> SHA-256 of the file that it brings in (`init_from`,
-            `soft_labels`).
+            `soft_labels`); `init_from/NAME` are the further files of a classifier.
         written: File of the run's own folder -> SHA-256: the tokenizer's as soon as they are
             there, all that the model consists of when the run is finished. Empty where an earlier
             version wrote them.

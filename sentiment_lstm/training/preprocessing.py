@@ -21,6 +21,7 @@ from ..tokenization import (
 )
 from .distillation import SoftLabels, halves_dataset
 from .recipe import Recipe, ReviewArguments, TokenizerArguments, reading_options
+from .starting import kept_tokenizer
 
 # Split -> source -> its reviews.
 Reviews = dict[str, dict[str, datasets.Dataset]]
@@ -45,7 +46,7 @@ def make_tokens(
         ReviewError: If reviews cannot be read.
     """
     reviews = load_all(recipe.reviews)
-    tokenizer = make_tokenizer(recipe.tokenizer, reviews)
+    tokenizer = kept_tokenizer(recipe) or make_tokenizer(recipe.tokenizer, reviews)
     train_tokens = training_tokens(recipe, tokenizer, reviews, labels=True)
     return tokenizer, train_tokens, tokenize(list(reviews["validation"].values()), tokenizer)
 

@@ -207,8 +207,8 @@ class RecipeTrainingArguments(TrainingArguments):
     init_from: str | None = field(
         default=None,
         metadata={
-            "help": "Model folder whose weights to start from, word by word where the "
-            "vocabularies differ."
+            "help": "Model folder to start from: a classifier is kept whole, with its tokenizer "
+            "and architecture; a language model gives its words and the weights of its names."
         },
     )
     calibrate: bool = field(

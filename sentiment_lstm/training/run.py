@@ -45,6 +45,7 @@ from .checkpoints import STAGING_FOLDER, newest_whole_checkpoint
 from .preprocessing import Reviews, load_all, make_tokenizer, tokenize, training_tokens
 from .pretraining import SentimentLSTMForPreTraining
 from .recipe import Recipe, RecipeError, dump_recipe, rename_fields
+from .starting import classifier_config, files_to_start_from, kept_tokenizer
 from .trainer import ModelClass, TrainingTimer, make_trainer
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def train(recipe: Recipe) -> Path:
         SoftLabelError: If the soft labels are none, or not those of the reviews.
     """
     recipe.check_task("classification")
+    classifier_config(recipe)  # what does not fit the classifier to start from shows at once
     return _run(recipe, SentimentLSTMForSequenceClassification)
 
 
@@ -357,7 +359,11 @@ def _write_tokenizer(
     folder: Path, recipe: Recipe, claimed: Run, changed: list[str], reviews: Reviews
 ) -> PreTrainedTokenizerFast:
     """Make the tokenizer, anew if files of it have changed, and record what was written."""
-    tokenizer = make_tokenizer(recipe.tokenizer, reviews)
+    tokenizer = None
+    if claimed.model == SentimentLSTMForSequenceClassification.__name__:
+        tokenizer = kept_tokenizer(recipe)
+    if tokenizer is None:
+        tokenizer = make_tokenizer(recipe.tokenizer, reviews)
     paths = map(Path, tokenizer.save_pretrained(folder))
     written = {path.name: file_digest(path) for path in paths}
     sync_folder(folder)
@@ -378,10 +384,10 @@ def _write_recipe(path: Path, text: str) -> None:
 
 
 def _files_of(recipe: Recipe) -> dict[str, Path]:
-    """Field of the recipe -> the file of an earlier run that it brings in."""
+    """Field of the recipe -> the file of an earlier run that it brings in; see `Run.files`."""
     files: dict[str, Path] = {}
     if recipe.training.init_from is not None:
-        files["init_from"] = Path(recipe.training.init_from, "model.safetensors")
+        files |= files_to_start_from(recipe.training.init_from)
     if recipe.reviews.soft_labels is not None:
         files["soft_labels"] = Path(recipe.reviews.soft_labels)
     for name, path in files.items():

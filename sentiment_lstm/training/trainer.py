@@ -15,7 +15,6 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (
@@ -37,7 +36,8 @@ from ..evaluation.metrics import compute_metrics
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .checkpoints import SealingTrainer
 from .pretraining import SentimentLSTMForPreTraining
-from .recipe import Recipe, RecipeError, RecipeTrainingArguments
+from .recipe import Recipe, RecipeTrainingArguments
+from .starting import classifier_config, start_from
 
 logger = logging.getLogger(__name__)
 
@@ -85,10 +85,16 @@ def make_trainer(
     set_seed(arguments.seed)
 
     def make_model(trial: Any = None) -> PreTrainedModel:
-        fields = dataclasses.asdict(recipe.model) | (model_fields(trial) if model_fields else {})
-        config = SentimentLSTMConfig(
-            vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **fields
-        )
+        fields = model_fields(trial) if model_fields else {}
+        config = None
+        if model_class is SentimentLSTMForSequenceClassification:
+            config = classifier_config(recipe, fields)
+        if config is None:
+            config = SentimentLSTMConfig(
+                vocab_size=len(tokenizer),
+                pad_token_id=tokenizer.pad_token_id,
+                **(dataclasses.asdict(recipe.model) | fields),
+            )
         model = model_class(config)
         if arguments.init_from is not None:
             start_from(arguments.init_from, model, tokenizer)
@@ -271,52 +277,6 @@ class EMACallback(TrainerCallback):
     def on_step_end(self, *_: Any, **__: Any) -> None:
         """Count the step into the average of the weights."""
         self.trainer.update_ema()
-
-
-_EMBEDDINGS = "embeddings.weight"
-
-
-@torch.no_grad()
-def start_from(folder: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Copy what a model folder has learned, each word's vector to the same word.
-
-    Args:
-        folder: The model folder.
-        model: What to start; it keeps what the folder does not have.
-        tokenizer: The words of `model`.
-
-    Raises:
-        RecipeError: If it is no model folder, or a weight has another shape.
-    """
-    try:
-        weights = load_file(Path(folder, "model.safetensors"))
-        words = PreTrainedTokenizerFast.from_pretrained(folder).get_vocab()
-    except (OSError, SafetensorError, ValueError) as error:
-        raise RecipeError(f"init_from: {folder} is no model folder ({error})") from error
-    theirs = {name.removeprefix("model."): weight for name, weight in weights.items()}
-    ours = {name.removeprefix("model."): weight for name, weight in model.named_parameters()}
-    shared = [name for name in ours if name in theirs]
-    for name in shared:
-        shapes = [tuple(weights[name].shape) for weights in (ours, theirs)]
-        same = shapes[0][1:] == shapes[1][1:] if name == _EMBEDDINGS else shapes[0] == shapes[1]
-        if not same:
-            raise RecipeError(
-                f"init_from: {name} is {shapes[1]} in {folder} and {shapes[0]} in the recipe"
-            )
-        if name != _EMBEDDINGS:
-            ours[name].copy_(theirs[name])
-    known = [(index, words[word]) for word, index in tokenizer.get_vocab().items() if word in words]
-    if _EMBEDDINGS in shared:
-        to, of = torch.tensor(known).T
-        ours[_EMBEDDINGS][to] = theirs[_EMBEDDINGS][of].to(ours[_EMBEDDINGS])
-    logger.warning(
-        "starts from %s: %d of %d words, %d of %d weights",
-        folder,
-        len(known),
-        len(tokenizer),
-        len(shared),
-        len(ours),
-    )
 
 
 def _worst(

@@ -36,6 +36,7 @@ from .recipe import (
     read_yaml,
     rename_fields,
 )
+from .starting import classifier_config
 from .trainer import make_trainer
 
 if TYPE_CHECKING:
@@ -267,6 +268,7 @@ def _check_architectures(recipe: Recipe, space: Space) -> None:
         ends = values if isinstance(values, list) else [values["low"], values["high"]]
         for value in ends:
             try:
-                SentimentLSTMConfig(**(dataclasses.asdict(recipe.model) | {name: value}))
+                if classifier_config(recipe, {name: value}) is None:
+                    SentimentLSTMConfig(**(dataclasses.asdict(recipe.model) | {name: value}))
             except ValueError as error:
                 raise RecipeError(f"space: {error}") from error

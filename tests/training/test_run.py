@@ -519,34 +519,6 @@ def test_the_temperature_is_fitted_and_kept(
         assert loss() > fitted
 
 
-def test_a_model_can_start_from_another(write_recipe: WriteRecipe, tmp_path: Path) -> None:
-    first = train(read_recipe(write_recipe(num_train_epochs=3)))
-    fields = {"init_from": str(first), "output_dir": str(tmp_path / "second")}
-    # No step moves anything: what comes out is what the run started from.
-    path = write_recipe(**fields, learning_rate=0.0, max_vocab_size=30)
-    second = train(read_recipe(path))
-    (model, tokenizer), (start, words) = load_model(second), load_model(first)
-    for name, weight in start.named_parameters():
-        if not name.endswith("embeddings.weight"):
-            assert torch.equal(weight, model.get_parameter(name)), name
-    ours, theirs = tokenizer.get_vocab(), words.get_vocab()
-    assert len(ours) == 30
-    for word, index in ours.items():
-        vectors = [m.get_parameter("model.embeddings.weight") for m in (model, start)]
-        assert torch.equal(vectors[0][index], vectors[1][theirs[word]])
-
-
-def test_weights_that_do_not_fit_are_named(write_recipe: WriteRecipe, tmp_path: Path) -> None:
-    first = train(read_recipe(write_recipe(num_train_epochs=1)))
-    fields = {"init_from": str(first), "output_dir": str(tmp_path / "second")}
-    with pytest.raises(
-        RecipeError, match=r"init_from: layers\.0.* is \(32, 12\) in .* and \(40, 12"
-    ):
-        train(read_recipe(write_recipe(**fields, hidden_size=20)))
-    with pytest.raises(RecipeError, match="init_from: there is no file"):
-        train(read_recipe(write_recipe(**fields | {"init_from": "nowhere"})))
-
-
 @pytest.mark.parametrize(
     ("first", "second"), [(train, pretrain), (pretrain, train)], ids=["train", "pretrain"]
 )
