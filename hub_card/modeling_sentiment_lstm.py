@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,6 +45,44 @@ _Cell = tuple[torch.Tensor, torch.Tensor]
 _Moved = tuple[torch.Tensor, torch.Tensor]
 # True for words, False for padding, `(batch, sequence, 1)` bool; `None` where there is no padding.
 _IsWord = torch.Tensor | None
+
+
+# The metadata and the text of the card of a model of which no results are at hand.
+_TAGS = ("sentiment-analysis", "lstm", "reviews")
+_CARD_METADATA = f"library_name: transformers\ntags: [{', '.join(_TAGS)}]\n"
+_CARD = """\
+---
+license: apache-2.0
+language: en
+pipeline_tag: {task}
+{metadata}---
+
+# {name}
+
+A small LSTM for English reviews, {what}. It has {parameters:,} parameters and a vocabulary of
+{words:,} words.
+
+{known}
+
+## Use
+
+```python
+from transformers import pipeline
+
+model = pipeline("{task}", model="{repo_id}", trust_remote_code=True)
+model(["A quiet, clever film. I was sorry when it ended.", "Two hours I will not get back."])
+```
+
+`trust_remote_code=True` runs the two Python files of this repository, so read them first, and pin
+what you have read with `revision=`. Who has imported the package `sentiment_lstm` does without.
+
+## Licence
+
+Apache 2.0. The reviews that the model was trained on have licences of their own.
+"""
+_NOTHING_KNOWN = """\
+No results came with it: what it was trained on, how often it is right and where it fails is not
+known here. Measure it on reviews like yours before you rely on it."""
 
 
 @dataclass
@@ -92,6 +131,10 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
     _input_embed_layer = "embeddings"
     _no_split_modules = ["SentimentLSTMLayer"]  # noqa: RUF012 - an instance variable upstream
 
+    def __init__(self, config: SentimentLSTMConfig) -> None:
+        super().__init__(config)
+        self.model_tags = list(_TAGS)  # which `push_to_hub` and Trainer write into their cards
+
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
         """Save config and weights; see `PreTrainedModel.save_pretrained` for the arguments.
 
@@ -109,6 +152,44 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
             name = f"{cls.__module__.split('.')[-1]}.{cls.__name__}"
             self.config.auto_map = auto_map | {auto_class: name}
         super().save_pretrained(*args, **kwargs)
+
+    def make_card(
+        self, repo_id: str, known: str = _NOTHING_KNOWN, metadata: str = _CARD_METADATA
+    ) -> str:
+        """A short model card, for a model of which no results are at hand.
+
+        Args:
+            repo_id: Repository that the example loads.
+            known: What is known of the model, in Markdown. Defaults to that nothing is.
+            metadata: Lines of YAML besides licence, language and task.
+
+        Returns:
+            Markdown with metadata.
+        """
+        is_classifier = isinstance(self, SentimentLSTMForSequenceClassification)
+        labels = ", ".join(str(label) for label in (self.config.id2label or {}).values())
+        return _CARD.format(
+            task="text-classification" if is_classifier else "feature-extraction",
+            metadata=metadata,
+            name=repo_id.split("/")[-1],
+            what=f"with the labels {labels}" if is_classifier else "without a classifier",
+            parameters=self.num_parameters(),
+            words=self.config.vocab_size,
+            known=known,
+            repo_id=repo_id,
+        )
+
+    def _upload_modified_files(
+        self, working_dir: Any, repo_id: str, *args: Any, **kwargs: Any
+    ) -> Any:
+        # `push_to_hub` comes here with the repository's own card or, if it has none, with a stub,
+        # which knows the tags alone. One that somebody has given a licence is no stub any more.
+        path = Path(working_dir, "README.md")
+        card = path.read_text(encoding="utf-8")
+        metadata = card.partition("\n---\n")[0].removeprefix("---\n")
+        if "[More Information Needed]" in card and "license:" not in metadata:
+            path.write_text(self.make_card(repo_id, metadata=f"{metadata}\n"), encoding="utf-8")
+        return super()._upload_modified_files(working_dir, repo_id, *args, **kwargs)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -11,10 +11,10 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from huggingface_hub import (
@@ -35,6 +35,7 @@ from huggingface_hub.errors import (
 # both of them are found.
 from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]
 from huggingface_hub.hf_api import ModelInfo
+from transformers import PreTrainedModel
 
 from ..evaluation.figures import (
     ACCURACY_BY_LENGTH,
@@ -55,6 +56,7 @@ from ..files import (
     dump_json,
 )
 from ..inference.predictor import ModelError, load_model
+from ..modeling_sentiment_lstm import SentimentLSTMPreTrainedModel
 from .ablations import read_ablation
 from .baselines import dump_baselines, find_baselines, read_baselines, redact_baselines
 from .model_card import CardError, make_card
@@ -124,11 +126,13 @@ def push(
     files that the config names, card, results, recipe, baselines and the pictures that training
     and `scripts/baselines.py` draw; nothing else goes, and no file that lies outside the folder.
     Where the folder has no `README.md`, the card is made of `results.json` and, if there is one,
-    `baselines.json`; the folder itself never changes. Results, recipe and baselines are sent
-    without the names of local folders (see `Results.redact`).
+    `baselines.json`; without results it is short, and says so. The folder itself never changes.
+    Results, recipe and baselines are sent without the names of local folders (see
+    `Results.redact`).
 
-    Weights and tokenizer files of an earlier push that the folder does not have are deleted, since
-    they would be loaded with the new ones. All other files of the repository stay.
+    What an earlier push left and the folder does not have is deleted: weights and tokenizer, which
+    would be loaded with the new ones, and results, recipe and pictures, which are not of them. All
+    other files of the repository stay.
 
     Args:
         folder: A model folder, as training or `save_pretrained` leaves it.
@@ -151,22 +155,52 @@ def push(
             repository changes during the push or the connection fails. Pushing again is safe.
     """
     _check_target(repo_id, revision, create_pr)
-    folder = Path(folder)
-    check_folder(folder)
-    contents = _contents(folder, repo_id)
-    sizes = {
-        name: len(content) if isinstance(content, bytes) else content.stat().st_size
-        for name, content in contents.items()
-    }
+    contents = _contents(Path(folder), repo_id, check_folder(folder))
     if dry_run:
-        return Push(sizes)
-    token = token or get_token()
-    if not token:
-        raise HubError(
-            "no token: log in with `hf auth login`, or set HF_TOKEN to an access token that may "
-            "write (see https://huggingface.co/settings/tokens)"
-        )
-    api = HfApi(endpoint=endpoint, token=token)
+        return Push(_sizes(contents))
+    return send(
+        contents,
+        repo_id,
+        private=private,
+        revision=revision,
+        create_pr=create_pr,
+        message=message,
+        token=token,
+        endpoint=endpoint,
+    )
+
+
+def send(
+    contents: Mapping[str, Path | bytes],
+    repo_id: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    create_pr: bool = False,
+    message: str | None = None,
+    token: str | None = None,
+    endpoint: str | None = None,
+) -> Push:
+    """Send the files of a model in one commit, in place of those of an earlier one; see `push`.
+
+    Args:
+        contents: Name in the repository -> a file, or its content. A model, and whatever else
+            belongs to it; where files of a folder are among them, no others stay in that folder.
+        repo_id: See `push`, as for all other arguments.
+        private: See there.
+        revision: See there.
+        create_pr: See there.
+        message: See there.
+        token: See there.
+        endpoint: See there.
+
+    Returns:
+        What was sent, and where it is.
+
+    Raises:
+        HubError: See `push`.
+    """
+    api = _api(token, endpoint)
     with _clear_errors(repo_id, revision):
         state = _prepare(api, repo_id, private=private, revision=revision, create_pr=create_pr)
         commit: CommitInfo = api.create_commit(
@@ -181,7 +215,39 @@ def push(
             # Whatever somebody else commits from here on is neither overwritten nor mixed in.
             parent_commit=state.sha,
         )
-    return Push(sizes, commit.pr_url or commit.commit_url, commit.oid)
+    return Push(_sizes(contents), commit.pr_url or commit.commit_url, commit.oid)
+
+
+def make_repository(
+    name: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    token: str | None = None,
+    endpoint: str | None = None,
+) -> str:
+    """Make a repository and a branch where they are missing: what a later push would fail for.
+
+    Args:
+        name: `USER/NAME`, `ORGANISATION/NAME` or the name of a repository of the user's own.
+        private: See `push`, as for all other arguments.
+        revision: See there.
+        token: See there.
+        endpoint: See there.
+
+    Returns:
+        The name in full.
+
+    Raises:
+        HubError: If there is no token, the Hub refuses, or the connection fails.
+    """
+    api = _api(token, endpoint)
+    with _clear_errors(name, revision):
+        if "/" not in name:
+            name = f"{api.whoami()['name']}/{name}"
+        _check_target(name, revision, False)
+        _prepare(api, name, private=private, revision=revision, create_pr=False)
+    return name
 
 
 def stage(
@@ -202,10 +268,9 @@ def stage(
     """
     _check_target(repo_id, None, False)
     folder, output = Path(folder), Path(output)
-    check_folder(folder)
     contents = {
         name: content if isinstance(content, bytes) else content.read_bytes()
-        for name, content in _contents(folder, repo_id).items()
+        for name, content in _contents(folder, repo_id, check_folder(folder)).items()
     }
     output.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
@@ -245,11 +310,14 @@ def card_of(folder: str | os.PathLike[str], repo_id: str | None, figures: Sequen
     )
 
 
-def check_folder(folder: str | os.PathLike[str]) -> None:
+def check_folder(folder: str | os.PathLike[str]) -> PreTrainedModel:
     """Load a model folder, and see that it has what others need to load it.
 
     Args:
         folder: The folder.
+
+    Returns:
+        The model.
 
     Raises:
         HubError: If a file is missing or damaged, or a link out of the folder, weights and config
@@ -262,9 +330,27 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
     if not (folder / "tokenizer.json").is_file():
         raise HubError(f"{folder}: no tokenizer.json: save the tokenizer with `save_pretrained`")
     try:
-        load_model(folder)
+        return load_model(folder)[0]
     except ModelError as error:
         raise HubError(str(error)) from error
+
+
+def model_files(folder: str | os.PathLike[str]) -> dict[str, Path]:
+    """What of a folder makes a model load: weights, config, tokenizer and code, by name.
+
+    Args:
+        folder: A model folder or a checkpoint.
+
+    Raises:
+        HubError: If the code is missing.
+    """
+    code = _check_code(Path(folder))
+    loaded = re.compile(rf"{_WEIGHTS}|{_TOKENIZER}|config\.json")
+    return {
+        path.name: path
+        for path in sorted(Path(folder).iterdir())
+        if loaded.fullmatch(path.name) or path.name in code
+    }
 
 
 # --- the folder ----------------------------------------------------------------------------------
@@ -306,7 +392,7 @@ def _check_code(folder: Path) -> list[str]:
     return names
 
 
-def _contents(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
+def _contents(folder: Path, repo_id: str, model: PreTrainedModel) -> dict[str, Path | bytes]:
     """What to send by name: a file as it is, or text made of it."""
     code = _check_code(folder)
     contents: dict[str, Path | bytes] = {
@@ -329,13 +415,34 @@ def _contents(folder: Path, repo_id: str) -> dict[str, Path | bytes]:
             contents[RECIPE_FILE] = dump_recipe(redact_recipe(recipe)).encode()
         if CARD_FILE not in contents:
             figures = [name for name in contents if re.fullmatch(_PICTURES, name)]
-            contents[CARD_FILE] = card_of(folder, repo_id, figures).encode()
+            if results is None and isinstance(model, SentimentLSTMPreTrainedModel):
+                card = model.make_card(repo_id)
+            else:
+                card = card_of(folder, repo_id, figures)
+            contents[CARD_FILE] = card.encode()
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise HubError(f"{folder}: {_line(error)}") from error
     return contents
 
 
+def _sizes(contents: Mapping[str, Path | bytes]) -> dict[str, int]:
+    return {
+        name: len(content) if isinstance(content, bytes) else content.stat().st_size
+        for name, content in contents.items()
+    }
+
+
 # --- the Hub -------------------------------------------------------------------------------------
+
+
+def _api(token: str | None, endpoint: str | None) -> HfApi:
+    token = token or get_token()
+    if not token:
+        raise HubError(
+            "no token: log in with `hf auth login`, or set HF_TOKEN to an access token that may "
+            "write (see https://huggingface.co/settings/tokens)"
+        )
+    return HfApi(endpoint=endpoint, token=token)
 
 
 def _check_target(repo_id: str, revision: str | None, create_pr: bool) -> None:
@@ -370,11 +477,17 @@ def _prepare(
         return api.model_info(repo_id, revision=revision)
 
 
-def _outdated(state: ModelInfo, contents: dict[str, Path | bytes]) -> list[str]:
-    """Files of an earlier push that would be loaded with the new ones, or have another name now."""
+def _outdated(state: ModelInfo, contents: Mapping[str, Path | bytes]) -> list[str]:
+    """Files of an earlier push that are not of the new weights, or have another name now."""
     present = [sibling.rfilename for sibling in state.siblings or []]
-    old = re.compile(rf"{_WEIGHTS}|{_TOKENIZER}|peers\.json")
-    return [name for name in present if old.fullmatch(name) and name not in contents]
+    figures = "|".join(map(re.escape, (RESULTS_FILE, RECIPE_FILE, BASELINES_FILE)))
+    old = re.compile(rf"{_WEIGHTS}|{_TOKENIZER}|{_PICTURES}|{figures}|peers\.json")
+    folders = {f"{path.parent}/" for name in contents if (path := PurePosixPath(name)).parent.name}
+    return [
+        name
+        for name in present
+        if name not in contents and (old.fullmatch(name) or name.startswith(tuple(folders)))
+    ]
 
 
 @contextmanager

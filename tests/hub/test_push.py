@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from huggingface_hub import HfApi, ModelCard, snapshot_download
 from safetensors.torch import load_file, save_file
 from support import WITHOUT_PACKAGE, code_blocks, make_baseline, make_results, metrics
 from transformers import (
+    AutoModel,
     AutoModelForSequenceClassification,
     Trainer,
     TrainingArguments,
@@ -203,6 +204,63 @@ def test_weights_of_an_earlier_push_are_not_left_beside_the_new_ones(
     repo = hub.add_repository(ID, files={**theirs, "added_tokens.json": b"{}"})
     push(folder, ID)
     assert set(repo.files) == SENT | {"notes.md", "other.png"}
+
+
+def test_a_folder_without_results_has_a_short_card_and_no_results_of_others(
+    hub: FakeHub, api: HfApi, folder: Path
+) -> None:
+    push(folder, ID)
+    for name in ("results.json", "recipe.yaml", "baselines.json", "learning_curves.png"):
+        (folder / name).unlink()
+    push(folder, ID)
+    repo = hub.repositories["model", ID]
+    model = CODE | {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert set(repo.files) == model | {"README.md"}
+    text = read_card(repo)
+    assert text.count("\n") < 50
+    assert "No results came with it" in text
+    assert not re.search(r"\d %|accuracy", text)
+    check_short_card(text, "model")
+
+
+def check_short_card(text: str, name: str, tags: Sequence[str] = ()) -> None:
+    """Check that a card says what the Hub asks for, and how to use this model."""
+    assert "More Information Needed" not in text
+    assert f"\n# {name}\n" in text
+    assert "with the labels NEGATIVE, POSITIVE. It has" in text
+    assert f'model="tester/{name}", trust_remote_code=True' in text
+    data = ModelCard(text).data.to_dict()
+    assert data == {
+        "license": "apache-2.0",
+        "language": "en",
+        "library_name": "transformers",
+        "pipeline_tag": "text-classification",
+        "tags": ["sentiment-analysis", "lstm", "reviews", *tags],
+    }
+
+
+def test_push_to_hub_of_transformers_leaves_a_card_that_is_no_stub(
+    hub: FakeHub, api: HfApi, folder: Path, tokenizer: Any
+) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    tokenizer.push_to_hub("tester/a")  # which leaves a stub, and knows no better
+    repos = [hub.add_repository("tester/b"), hub.repositories["model", "tester/a"]]
+    for repo in repos:
+        model.push_to_hub(repo.id, tags=["mine"])
+        check_short_card(read_card(repo), repo.id[-1], ["mine"])
+    written = {"README.md": b"---\nlicense: mit\n---\n# Mine\n"}
+    theirs = hub.add_repository("tester/theirs", files=written)
+    model.push_to_hub(theirs.id)
+    assert "license: mit\n" in read_card(theirs)
+    assert read_card(theirs).endswith("---\n# Mine\n")
+
+    backbone = AutoModel.from_pretrained(folder)
+    backbone.push_to_hub("tester/backbone")
+    text = read_card(hub.repositories["model", "tester/backbone"])
+    assert ModelCard(text).data.to_dict()["pipeline_tag"] == "feature-extraction"
+    assert "without a classifier" in text
+    assert model.model_tags == ["sentiment-analysis", "lstm", "reviews", "mine"]
+    assert backbone.model_tags == model.model_tags[:3]  # one model's tags are not another's
 
 
 def test_push_to_hub_of_transformers_leaves_working_repositories(
@@ -418,7 +476,6 @@ def spoil_weights(folder: Path) -> None:
         (remove("modeling_sentiment_lstm.py"), "modeling_sentiment_lstm.py is missing"),
         (remove("tokenizer.json"), "no tokenizer.json"),
         (remove("model.safetensors"), "does not load: .*model.safetensors"),
-        (remove("results.json"), "no results.json to make the card of: train with"),
         (lambda folder: change_config(folder, auto_map={}), "the code of the model is missing"),
         (lambda folder: change_config(folder, hidden_size=20), "fit each other|does not load"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json: not a config"),
