@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,14 +16,14 @@ from transformers import Trainer
 from transformers.trainer_utils import rotate_checkpoints
 
 from ..data.sources import file_digest
-from ..files import naming_full_disk, sync_folder, write_json
+from ..files import dump_json, naming_full_disk, sync_folder, write_json
 
 logger = logging.getLogger(__name__)
 
 # Where in the folder of a run a checkpoint is written until it is whole.
 STAGING_FOLDER = "saving"
+STATE_FILE = "trainer_state.json"
 _MANIFEST_FILE = "manifest.json"
-_STATE_FILE = "trainer_state.json"
 # About what a checkpoint holds beside weights and their moments: tokenizer, code, log.
 _BESIDES = 1 << 20
 
@@ -37,6 +39,14 @@ class SealingTrainer(Trainer):
         Args:
             staged: Where the checkpoint is written.
         """
+
+    def push_checkpoint(self, checkpoint: Path) -> None:
+        """Push a checkpoint to the Hub, as `Trainer` does; asked with `push_to_hub` alone.
+
+        Args:
+            checkpoint: The checkpoint, whole.
+        """
+        super()._push_from_checkpoint(str(checkpoint))
 
     def bytes_to_save(self) -> int:
         """About how large a checkpoint is."""
@@ -58,6 +68,9 @@ class SealingTrainer(Trainer):
             super()._save(*arguments, **options)
         finally:
             self.args.hub_token = token
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Nothing: `Trainer` comes here when it has saved, before the checkpoint is whole."""
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save as `Trainer` does, but aside, and give it its name when it is whole."""
@@ -86,9 +99,12 @@ class SealingTrainer(Trainer):
             self.state.best_model_checkpoint = str(best)
         self.accelerator.wait_for_everyone()  # each process has written a file
         if self.args.should_save:
-            self.state.save_to_json(str(staged / _STATE_FILE))
+            self.state.save_to_json(str(staged / STATE_FILE))
             seal(staged, folder / name)
             shutil.rmtree(staged.parent)
+        if self.args.push_to_hub:
+            self.push_checkpoint(folder / name)
+        if self.args.should_save:
             # Only now, when the new one is safe.
             rotate_checkpoints(
                 output_dir=str(folder),
@@ -121,9 +137,9 @@ def seal_old(folder: Path) -> None:
     Args:
         folder: The folder of a run that nobody else is at.
     """
-    for state in folder.glob(f"checkpoint-*/{_STATE_FILE}"):
+    for state in folder.glob(f"checkpoint-*/{STATE_FILE}"):
         names = {path.name for path in state.parent.iterdir() if path.stat().st_size}
-        if _MANIFEST_FILE not in names and names.issuperset((*_TRAINERS_FILES, _STATE_FILE)):
+        if _MANIFEST_FILE not in names and names.issuperset((*_TRAINERS_FILES, STATE_FILE)):
             _write_manifest(state.parent)
             logger.warning("%s: had no manifest; it is taken as it is", state.parent)
 
@@ -147,7 +163,7 @@ def newest_whole_checkpoint(folder: Path) -> Path | None:
     }
     faults = {step: _fault(path) for step, path in found.items()}
     for step, path in found.items():
-        best = None if faults[step] else json.loads((path / _STATE_FILE).read_bytes())
+        best = None if faults[step] else json.loads((path / STATE_FILE).read_bytes())
         best_step = best and best.get("best_global_step")
         if best_step not in (None, step) and faults.get(best_step, "it is missing"):
             faults[step] = f"of no use without checkpoint-{best_step}, the best one"
@@ -159,6 +175,20 @@ def newest_whole_checkpoint(folder: Path) -> Path | None:
             logger.warning("%s: %s; it is removed, and %s", found[step], faults[step], then)
             shutil.rmtree(found[step])
     return newest
+
+
+def dump_manifest(contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The manifest of a checkpoint that is not on this disk, by its name.
+
+    Args:
+        contents: Its files; a manifest among them is left out.
+    """
+    files = {
+        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in sorted(contents.items())
+        if name != _MANIFEST_FILE
+    }
+    return {_MANIFEST_FILE: dump_json(files).encode()}
 
 
 def _write_manifest(checkpoint: Path) -> None:
@@ -181,7 +211,7 @@ def _fault(checkpoint: Path) -> str | None:
                 return f"{name} is missing"
             if path.stat().st_size != facts["bytes"] or _facts(path) != facts:
                 return f"{name} is damaged"
-        return None if _STATE_FILE in manifest else f"{_STATE_FILE} is missing"
+        return None if STATE_FILE in manifest else f"{STATE_FILE} is missing"
     except FileNotFoundError:
         return f"{_MANIFEST_FILE} is missing, as of one that was being written"
     except (OSError, ValueError, AttributeError, TypeError, KeyError):

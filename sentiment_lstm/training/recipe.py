@@ -429,6 +429,7 @@ _OF_CLASSIFIERS = (
     "test",
     "adversarial_epsilon",
     "label_smoothing_factor",
+    "push_to_hub",
 )
 
 _KINDS: tuple[Any, ...] = (

@@ -44,6 +44,7 @@ from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .checkpoints import STAGING_FOLDER, newest_whole_checkpoint
 from .preprocessing import Reviews, load_all, make_tokenizer, tokenize, training_tokens
 from .pretraining import SentimentLSTMForPreTraining
+from .pushing import find_repository, push_finished
 from .recipe import Recipe, RecipeError, dump_recipe, rename_fields
 from .starting import classifier_config, files_to_start_from, kept_tokenizer
 from .trainer import ModelClass, TrainingTimer, make_trainer
@@ -56,7 +57,8 @@ def train(recipe: Recipe) -> Path:
 
     The folder (`output_dir`) ends up with weights, config and tokenizer, the recipe as run
     (`recipe.yaml`), `results.json` and pictures (see `draw_all`). Until then it also holds
-    `run.json`, which says whose it is, and the best and the latest checkpoint.
+    `run.json`, which says whose it is, and the best and the latest checkpoint. With `push_to_hub`
+    it is pushed with its card, also if it was finished before.
 
     Args:
         recipe: What to do.
@@ -66,6 +68,7 @@ def train(recipe: Recipe) -> Path:
 
     Raises:
         DiskFullError: If the disk is full; what was done is kept, and the same call resumes.
+        HubError: If a push would fail, before anything is done, or if the last one fails.
         LockedError: If another process is at work in the folder; the message says which.
         RecipeError: If the folder holds something else than a run of this recipe, or the weights
             to start from do not fit.
@@ -105,7 +108,11 @@ def _run(recipe: Recipe, model_class: ModelClass) -> Path:
         naming_full_disk(folder),
         hold_for_job(folder / LOCK_FILE, str(folder), is_main),
     ):
+        pushes = recipe.training.push_to_hub and is_main
+        repository = find_repository(recipe.training) if pushes else None
         _train(recipe, model_class, folder)
+        if repository is not None:
+            push_finished(folder, repository, recipe.training)
     return folder
 
 
@@ -194,7 +201,13 @@ _INCIDENTAL_FIELDS = {
     "report_to",
     "run_name",
     "dataloader_num_workers",
+    "push_to_hub",
+    "hub_model_id",
+    "hub_strategy",
     "hub_token",
+    "hub_private_repo",
+    "hub_always_push",
+    "hub_revision",
 }
 
 

@@ -34,8 +34,8 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
 from ..evaluation.metrics import compute_metrics
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
-from .checkpoints import SealingTrainer
 from .pretraining import SentimentLSTMForPreTraining
+from .pushing import PushingTrainer
 from .recipe import Recipe, RecipeTrainingArguments
 from .starting import classifier_config, start_from
 
@@ -119,7 +119,7 @@ def make_trainer(
     return trainer
 
 
-class SentimentTrainer(SealingTrainer):
+class SentimentTrainer(PushingTrainer):
     """A trainer whose length-grouped batches come in random order and can be resumed exactly.
 
     It takes soft labels, and what `RecipeTrainingArguments` adds: an average of the weights that
@@ -212,7 +212,12 @@ class SentimentTrainer(SealingTrainer):
     def save_more(self, staged: Path) -> None:
         """Save the average beside the weights."""
         if self.ema is not None:
-            save_file(self.ema, staged / EMA_FILE)
+            save_file(self.ema, staged / EMA_FILE, metadata={"format": "pt"})  # as weights have it
+
+    def weights_to_push(self, checkpoint: Path) -> Path:
+        """The average where there is one: it is what was validated."""
+        ema = checkpoint / EMA_FILE
+        return ema if ema.exists() else super().weights_to_push(checkpoint)
 
     def bytes_to_save(self) -> int:
         """About how large a checkpoint is, with the average."""

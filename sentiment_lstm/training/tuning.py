@@ -141,6 +141,7 @@ def _for_trials(recipe: Recipe, folder: Path) -> Recipe:
     arguments.eval_strategy = IntervalStrategy.EPOCH
     arguments.save_strategy = SaveStrategy.NO
     arguments.load_best_model_at_end = False
+    arguments.push_to_hub = False  # what is worth it is the run that follows
     return dataclasses.replace(recipe, training=arguments)
 
 
