@@ -1,4 +1,6 @@
-"""The command line: `sentiment-lstm train | pretrain | tune | evaluate | predict | export | push`.
+"""The command line: `sentiment-lstm COMMAND`.
+
+The commands are train, pretrain, tune, evaluate, predict, explain, export and push.
 
 Exit codes: 0 done, 1 bad input or a bug (one line on standard error says which), 2 wrong usage, 130
 interrupted (Ctrl-C), 141 the reader of the output went away, 143 told to end (SIGTERM).
@@ -180,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     import argparse
     from importlib.metadata import version
 
-    from . import evaluate, export, predict, pretrain, push, train, tune
+    from . import evaluate, explain, export, predict, pretrain, push, train, tune
     from .common import TRACEBACK_HELP
 
     parser = argparse.ArgumentParser(
@@ -192,6 +194,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version("sentiment-lstm"))
     parser.add_argument("--traceback", action="store_true", help=TRACEBACK_HELP)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, pretrain, tune, evaluate, predict, export, push):
+    for command in (train, pretrain, tune, evaluate, predict, explain, export, push):
         command.add(commands)
     return parser

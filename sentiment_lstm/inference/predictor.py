@@ -30,6 +30,8 @@ from .. import auto_classes  # noqa: F401 - registers our classes with the Auto 
 from ..data.columns import joined, text_columns
 from ..data.texts import chunks
 from ..tokenization import private_backend
+from .explain import explain
+from .explanation import Explanation
 
 # Texts that are sorted by length together. More make better batches and the first answer later.
 CHUNK_SIZE = 4096
@@ -244,6 +246,36 @@ class SentimentPredictor:
             results[again] = self._probabilities(self.model, [token_ids[index] for index in again])
         _refuse_no_numbers(results, self.model.dtype, start)
         return results
+
+    def explain(
+        self, text: str, *, label: str | None = None, method: str = "integrated_gradients"
+    ) -> Explanation:
+        """Say what each word of one text did to the model's answer.
+
+        Args:
+            text: The text.
+            label: The label to explain; see `inference.explain.explain`, as for `method`.
+            method: `"integrated_gradients"`, or as a slow reference `"occlusion"`.
+
+        Returns:
+            The explanation: in a notebook the coloured text; see `to_text`, `to_html`, `to_dict`.
+
+        Raises:
+            AnswerError: See `predict`.
+            TypeError: If it is no string; a list is explained text by text.
+            ValueError: If it has a lone surrogate, or as in `inference.explain.explain`.
+        """
+        (prediction,) = self.predict([text])
+        return explain(
+            self.model,
+            self.tokenizer,
+            self._backend,
+            text,
+            predicted=prediction.label,
+            label=label,
+            method=method,
+            batch_tokens=self.batch_tokens,
+        )
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """Classify a batch of columns, for `datasets.map(batched=True)` or Ray's `map_batches`.

@@ -1,0 +1,303 @@
+"""Why: how far each word of a text moves a model's score.
+
+The method is integrated gradients (Sundararajan et al. 2017): on the straight way from a text of
+unknown words to the text, what the gradient says of each word is added up. The contributions then
+add up to what the words change altogether. What stands at the start of the way decides how well
+this finds the words that matter: the vector of the unknown word does better than zero, which no
+text has, and than the mean of all vectors (docs/explain.md). In the tutorial preset unknown words
+are read as padding, so the start is a text of nothing but padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import NamedTuple, cast
+
+import torch
+from tokenizers import Encoding, Tokenizer
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .explanation import Explanation, Word
+
+METHODS = ("integrated_gradients", "occlusion")
+# Tokens of a text: each is read at some dozens of points, and the memory for a gradient grows
+# with it.
+LONGEST = 20_000
+
+# How much of what the words change altogether may be missing before it is spread over them.
+TOLERANCE = 0.01
+_FEWEST_STEPS, _MOST_STEPS = 32, 4096
+
+# From word vectors `(batch, sequence, size)` to the score of each row, `(batch,)`.
+Score = Callable[[torch.Tensor], torch.Tensor]
+
+
+def explain(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    backend: Tokenizer,
+    text: str,
+    *,
+    predicted: str,
+    label: str | None = None,
+    method: str = "integrated_gradients",
+    batch_tokens: int = 16_384,
+) -> Explanation:
+    """Explain what a model says of one text; `SentimentPredictor.explain` calls this.
+
+    Args:
+        model: A sequence classifier in evaluation mode.
+        tokenizer: Its tokenizer.
+        backend: What of it turns text into ids, as `tokenization.private_backend` gives it.
+        text: The text, without lone surrogates.
+        predicted: The label that the model gives it.
+        label: The label to explain. Defaults to the second of two labels that exclude each other
+            (POSITIVE), so that a sign means the same for every text, and otherwise to `predicted`.
+        method: `"integrated_gradients"`, or `"occlusion"`: the score less that of the text
+            without the word, once for each word. It is slower, and does not add up.
+        batch_tokens: Tokens to compute at once.
+
+    Returns:
+        The explanation.
+
+    Raises:
+        ValueError: If there is no such label or method, the text is too long, the model computes
+            in less than float32 or has no unknown word, or the contributions do not add up within
+            1 % whatever the number of steps.
+    """
+    target = _find_label(model, label, predicted)
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; use one of {', '.join(METHODS)}")
+    if model.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"the model computes in {model.dtype}, too coarsely for contributions to add up: load "
+            "it with dtype=torch.float32 to explain it"
+        )
+    encoding = backend.encode(text)
+    if len(encoding.ids) > LONGEST:
+        raise ValueError(
+            f"the text has {len(encoding.ids)} words, and at most {LONGEST} can be explained: cut "
+            "it, or explain its parts"
+        )
+    question = _Question(model, target, batch_tokens)
+    units = _units(text, encoding)
+    # Also of a caller in inference mode, whose tensors have no gradient.
+    with torch.inference_mode(False), torch.enable_grad():
+        vectors, baseline = _ends(model, tokenizer, encoding)
+        score, start = question.of_vectors(torch.stack([vectors, baseline])).tolist()
+        if method == "occlusion":
+            contributions = _occlusion(question, encoding.ids, units)
+        else:
+            tokens = integrated_gradients(
+                question.of_vectors, vectors, baseline, batch_tokens=batch_tokens
+            )
+            contributions = [float(tokens[unit.tokens].sum()) for unit in units]
+        running = _running_scores(question, encoding.ids, units)
+    words = tuple(
+        Word(unit.start, unit.end, text[unit.start : unit.end], contribution, after)
+        for unit, contribution, after in zip(units, contributions, running, strict=True)
+    )
+    name = cast("dict[int, str]", model.config.id2label)[target]
+    return Explanation(text, words, name, score, start, method, predicted)
+
+
+def integrated_gradients(
+    score: Score,
+    vectors: torch.Tensor,
+    baseline: torch.Tensor,
+    *,
+    batch_tokens: int = 16_384,
+) -> torch.Tensor:
+    """What each token does to a score, by integrated gradients from a baseline.
+
+    The number of steps is doubled until what is missing of the whole change is 1 % of it at most.
+    The rest is spread in proportion to what each token does, so that all add up.
+
+    Args:
+        score: From vectors `(batch, tokens, size)` to scores `(batch,)`, each row for itself.
+        vectors: The word vectors, `(tokens, size)`.
+        baseline: Those that say nothing, of the same shape.
+        batch_tokens: Tokens to compute at once.
+
+    Returns:
+        `(tokens,)` float64; the sum is the score of `vectors` less that of `baseline`.
+
+    Raises:
+        ValueError: If that does not hold even with 4,096 steps.
+    """
+    change = vectors - baseline
+    if not change.any():  # no words, or none that is known
+        return torch.zeros(len(vectors), dtype=torch.float64)
+    with torch.no_grad():
+        end, start = score(torch.stack([vectors, baseline])).double()
+    whole = end - start
+    rows = max(1, batch_tokens // max(1, len(vectors)))
+    missing = whole
+    steps = _FEWEST_STEPS
+    while steps <= _MOST_STEPS:
+        total = torch.zeros_like(vectors, dtype=torch.float64)
+        middles = (torch.arange(steps, device=vectors.device, dtype=vectors.dtype) + 0.5) / steps
+        for shares in middles.split(rows):
+            points = (baseline + shares[:, None, None] * change).requires_grad_()
+            (gradient,) = torch.autograd.grad(score(points).sum(), points)
+            total += gradient.double().sum(0)
+        found = (total / steps * change).sum(-1)  # (T,)
+        moved = found.abs().sum()
+        missing = whole - found.sum()
+        # Where words cancel each other out, their sum is next to nothing, and no measure.
+        if missing.abs() <= TOLERANCE * torch.maximum(whole.abs(), moved / 10):
+            spread: torch.Tensor = missing * found.abs() / moved.clamp(min=1e-300)
+            return found + spread
+        steps *= 2
+    raise ValueError(
+        f"the contributions of the words do not add up: {float(missing):+.3f} of "
+        f'{float(whole):+.3f} is missing after {_MOST_STEPS} steps; method="occlusion" may help'
+    )
+
+
+class _Unit(NamedTuple):
+    """A word: its place in the text, and its tokens."""
+
+    start: int
+    end: int
+    tokens: slice
+
+
+class _Question:
+    """The score of one label, asked of a model: the log-odds of its probability."""
+
+    def __init__(self, model: PreTrainedModel, target: int, batch_tokens: int) -> None:
+        self.model = model
+        self.target = target
+        self.batch_tokens = batch_tokens
+
+    def of_vectors(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Scores `(batch,)` of word vectors `(batch, sequence, size)`."""
+        return self.of_logits(self.model(inputs_embeds=vectors).logits)
+
+    @torch.no_grad()
+    def of_ids(self, texts: Iterable[list[int]], longest: int) -> list[float]:
+        """Scores of texts of at most `longest` tokens, some at a time."""
+        rows = max(1, self.batch_tokens // max(1, longest))
+        scores: list[float] = []
+        left = iter(texts)
+        while batch := [torch.tensor(ids, dtype=torch.long) for ids in islice(left, rows)]:
+            ids = pad_sequence(batch, batch_first=True)
+            mask = pad_sequence([torch.ones_like(each) for each in batch], batch_first=True)
+            device = self.model.device
+            logits = self.model(ids.to(device), attention_mask=mask.to(device)).logits
+            scores += self.of_logits(logits).tolist()
+        return scores
+
+    def of_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """The scores `(batch,)` in logits `(batch, num_labels)`."""
+        wanted = logits[:, self.target]
+        if not _exclude_each_other(self.model):
+            return wanted
+        others = torch.cat([logits[:, : self.target], logits[:, self.target + 1 :]], dim=-1)
+        return wanted - others.logsumexp(-1)
+
+
+def _exclude_each_other(model: PreTrainedModel) -> bool:
+    """Whether just one label is right, so that a softmax makes the probabilities."""
+    one_or_more = model.config.problem_type in ("regression", "multi_label_classification")
+    return not one_or_more and (model.config.num_labels or 0) > 1
+
+
+def _find_label(model: PreTrainedModel, label: str | None, predicted: str) -> int:
+    names = cast("dict[int, str]", model.config.id2label)
+    if label is None and len(names) == 2 and _exclude_each_other(model):
+        return 1
+    wanted = predicted if label is None else label
+    for index, name in names.items():
+        if name == wanted:
+            return int(index)
+    raise ValueError(f"there is no label {wanted!r}; use one of {', '.join(names.values())}")
+
+
+def _units(text: str, encoding: Encoding) -> list[_Unit]:
+    """The words of a text, in order and apart; pieces of one word are together."""
+    units: list[_Unit] = []
+    previous: int | None = None
+    tokens = zip(encoding.word_ids, encoding.offsets, strict=True)
+    for index, (number, (start, end)) in enumerate(tokens):
+        if number is None:  # as of [CLS], which is no part of the text
+            continue
+        last = units[-1] if units else None
+        if last is None or (number != previous and start >= last.end):
+            units.append(_Unit(start, end, slice(index, index + 1)))
+        else:
+            begin = last.start
+            if number != previous:
+                # Several words that were put in the place of one, as the tutorial's <url>: they
+                # are all said to be its last letter.
+                before = units[-2].end if len(units) > 1 else 0
+                begin = max(before, _start_of_word(text, begin))
+            units[-1] = _Unit(begin, max(end, last.end), slice(last.tokens.start, index + 1))
+        previous = number
+    return units
+
+
+def _start_of_word(text: str, position: int) -> int:
+    while position > 0 and not text[position - 1].isspace():
+        position -= 1
+    return position
+
+
+def _ends(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, encoding: Encoding
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The vectors of a text and those of as many unknown words, each `(tokens, size)`."""
+    unknown = tokenizer.unk_token_id
+    if unknown is None:
+        raise ValueError(
+            "the tokenizer has no unknown word, from which integrated gradients start; "
+            "explain a model whose tokenizer has an `unk_token`"
+        )
+    ids = torch.tensor(encoding.ids, dtype=torch.long, device=model.device)
+    special = torch.tensor(encoding.special_tokens_mask, dtype=torch.bool, device=model.device)
+    embeddings = model.get_input_embeddings()
+    assert isinstance(embeddings, torch.nn.Module)
+    vectors = embeddings(torch.stack([ids, ids.where(special, unknown)])).detach()
+    return vectors[0], vectors[1]
+
+
+def _occlusion(question: _Question, ids: list[int], units: list[_Unit]) -> list[float]:
+    """What the score loses with each word."""
+    (score,) = question.of_ids([ids], len(ids))
+    without = (ids[: unit.tokens.start] + ids[unit.tokens.stop :] for unit in units)
+    return [score - each for each in question.of_ids(without, len(ids))]
+
+
+def _running_scores(
+    question: _Question, ids: list[int], units: list[_Unit]
+) -> Sequence[float | None]:
+    """The score after each word, if the model reads in one direction."""
+    config = question.model.config
+    if config.model_type != "sentiment_lstm" or config.bidirectional:
+        return [None] * len(units)
+    if config.pad_to_length is not None:
+        # How much padding stands in front changes with every word, so all are read anew.
+        ends = [min(unit.tokens.stop, config.pad_to_length) for unit in units]
+        read = list(dict.fromkeys(ends))
+        scores = question.of_ids((ids[:end] for end in read), config.pad_to_length)
+        after = dict(zip(read, scores, strict=True))
+        return [after[end] for end in ends]
+    return _read_on(question, ids, units)
+
+
+@torch.no_grad()
+def _read_on(question: _Question, ids: list[int], units: list[_Unit]) -> list[float]:
+    """The score after each word, each word read once."""
+    words = torch.tensor([ids], dtype=torch.long, device=question.model.device)
+    scores: list[float] = []
+    state, begin = None, 0
+    for unit in units:
+        piece = words[:, begin : unit.tokens.stop]
+        mask = torch.ones_like(piece)  # an unknown word may have the id of padding
+        output = question.model(piece, attention_mask=mask, state=state, use_cache=True)
+        scores += question.of_logits(output.logits).tolist()
+        state, begin = output.state, unit.tokens.stop
+    return scores
