@@ -167,7 +167,9 @@ def without_secrets(recipe: Mapping[str, Any]) -> dict[str, Any]:
 def redact_recipe(
     recipe: Mapping[str, Any], names: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Take folders and tokens from the fields of a recipe.
+    """Take folders and tokens from the fields of a recipe, and where it is pushed.
+
+    Others who run it again would be refused there.
 
     Args:
         recipe: Flat fields, as in `recipe.yaml`.
@@ -181,12 +183,12 @@ def redact_recipe(
     named |= names or {}
     redacted: dict[str, Any] = {}
     for field, value in recipe.items():
-        if is_secret(field):
+        if is_secret(field) or field == "push_to_hub" or field.startswith("hub_"):
             continue
         if listed.get(field):
             redacted[field] = [named[source] for source in listed[field]]
         else:
-            redacted[field] = value if field == "hub_model_id" else _without_folders(value)
+            redacted[field] = _without_folders(value)
     return redacted
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from transformers import PreTrainedTokenizerFast
+from transformers import TrainingArguments
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import SAFE_WEIGHTS_NAME
@@ -20,13 +21,12 @@ from ..files import CARD_FILE, dump_json
 from ..hub.push import HubError, Push, make_repository, model_files, push, send
 from ..modeling_sentiment_lstm import SentimentLSTMPreTrainedModel
 from .checkpoints import STATE_FILE, SealingTrainer, dump_manifest
-from .recipe import RecipeTrainingArguments
 
 logger = logging.getLogger(__name__)
 
 
 def find_repository(
-    arguments: RecipeTrainingArguments, token: str | None = None, private: bool | None = None
+    arguments: TrainingArguments, token: str | None = None, private: bool | None = None
 ) -> str:
     """The repository of a run, by its full name; it is made if it does not exist.
 
@@ -47,7 +47,7 @@ def find_repository(
     )
 
 
-def push_finished(folder: Path, repo_id: str, arguments: RecipeTrainingArguments) -> Push:
+def push_finished(folder: Path, repo_id: str, arguments: TrainingArguments) -> Push:
     """Push the folder of a finished run, with its card and in one commit.
 
     Args:
@@ -78,12 +78,11 @@ def push_finished(folder: Path, repo_id: str, arguments: RecipeTrainingArguments
 class PushingTrainer(SealingTrainer):
     """A trainer whose pushes load: weights, config, tokenizer, code and an honest card, at once.
 
-    `hub_strategy` means what it means to `Trainer`. What is pushed in training is pushed beside
-    it, and a push that fails does not stop it: the next one sends everything.
+    It takes the place of `Trainer` for any of our models, with transformers' own arguments too.
+    `hub_strategy` means what it means there. What is pushed in training is pushed beside it, and
+    a push that fails does not stop it: the next one sends everything.
     """
 
-    args: RecipeTrainingArguments
-    processing_class: PreTrainedTokenizerFast
     hub_model_id: str | None  # type: ignore[assignment]
     push_in_progress: Any
 
@@ -126,7 +125,8 @@ class PushingTrainer(SealingTrainer):
             self.init_hf_repo(token=token, private=private)
         with TemporaryDirectory() as folder:
             self._model().save_pretrained(folder)
-            self.processing_class.save_pretrained(folder)
+            if self.processing_class is not None:
+                self.processing_class.save_pretrained(folder)
             contents = _read(model_files(folder))
         contents[CARD_FILE] = self._card()
         self._finish_current_push()
@@ -201,9 +201,10 @@ class PushingTrainer(SealingTrainer):
             figures = ", ".join(
                 f"{name} {found[-1][key]:.4f}" for key, name in names.items() if key in found[-1]
             )
-            number = len(cast("Any", self.eval_dataset))
+            reviews = self.eval_dataset
+            number = f"{len(reviews):,} " if isinstance(reviews, Sized) else ""
             said = (
-                f"On the {number:,} validation reviews: {figures}. As\n"
+                f"On the {number}validation reviews: {figures}. As\n"
                 "these choose the checkpoint, the figures are optimistic."
             )
         known = (

@@ -154,6 +154,12 @@ def test_what_is_no_object_says_so(text: str, message: str, tmp_path: Path) -> N
         read_results(tmp_path / "gone.json")
 
 
+def test_a_redacted_recipe_pushes_nothing() -> None:
+    """Who runs it again has a repository of their own, if any."""
+    recipe = {"seed": 3, "push_to_hub": True, "hub_model_id": "me/mine", "hub_strategy": "end"}
+    assert redact_recipe(recipe) == {"seed": 3}
+
+
 def test_redacted_names_keep_sources_apart(content: dict[str, Any]) -> None:
     recipe = {"train": ["a/x.txt", "b/x.txt"], "validation": ["a/x.txt", "sample:test"]}
     assert redact_recipe(recipe) == {

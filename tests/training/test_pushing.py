@@ -11,12 +11,18 @@ import pytest
 from fake_hub import Commit, FakeHub
 from huggingface_hub import HfApi, ModelCard
 from support import WITHOUT_PACKAGE
-from transformers import pipeline
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    TrainingArguments,
+    pipeline,
+)
 
 from sentiment_lstm.cli.main import main
 from sentiment_lstm.hub.push import HubError
 from sentiment_lstm.training.checkpoints import newest_whole_checkpoint
 from sentiment_lstm.training.preprocessing import make_tokens
+from sentiment_lstm.training.pushing import PushingTrainer
 from sentiment_lstm.training.recipe import Recipe, RecipeError, read_recipe
 from sentiment_lstm.training.run import pretrain, train
 from sentiment_lstm.training.trainer import make_trainer
@@ -130,6 +136,7 @@ def test_every_strategy_leaves_what_loads(
                 known = answers if last and not subfolder else None
                 wanted.append((f"tester/{strategy}", commit.sha, subfolder, known))
         assert found == folders
+        assert b"hub_" not in content["recipe.yaml"] + content["README.md"]
         assert content["model.safetensors"] == (folder / "model.safetensors").read_bytes()
         for name, data in content.items():
             assert str(tmp_path).encode() not in data, name
@@ -261,3 +268,23 @@ def test_push_to_hub_of_the_trainer_sends_the_best_model_and_its_figures(
     text = files(commit)["README.md"].decode()
     check_card(text, "step 6")
     assert f"loss {found[0]['eval_loss']:.4f}" in text
+
+
+def test_it_takes_the_place_of_transformers_trainer(
+    hub: FakeHub, model_folder: Path, tmp_path: Path
+) -> None:
+    """With arguments of transformers, on a model that was loaded, and by `save_model`."""
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    arguments = TrainingArguments(
+        str(tmp_path / "mine"), max_steps=1, save_steps=1, use_cpu=True, push_to_hub=True
+    )
+    rows = [dict(tokenizer(text), labels=1) for text in TEXTS]
+    model = AutoModelForSequenceClassification.from_pretrained(model_folder)
+    trainer = PushingTrainer(model, arguments, train_dataset=rows, processing_class=tokenizer)
+    trainer.train()
+    trainer.save_model()
+    (commit,) = commits(hub, "mine")  # the second push has nothing to add
+    assert set(files(commit)) == MODEL | {"README.md"}
+    card = files(commit)["README.md"].decode()
+    assert "at step 1 of a run of 1, before its probabilities" in card
+    assert "It was not validated then." in card
