@@ -27,6 +27,12 @@ def add(commands: Any) -> None:
           sentiment-lstm train scripts/recipes/default.yaml --hidden_size 128 --seed 7
           sentiment-lstm train scripts/recipes/default.yaml --output_dir runs/kaggle \\
               --train train.ft.txt.bz2 --validation test.ft.txt.bz2:train[:50%]
+          sentiment-lstm train scripts/recipes/fine_tune.yaml --init_from hub_card \\
+              --train few.csv:train[:80%] --validation few.csv:train[80%:] --test null
+
+        --init_from FOLDER starts from an earlier run. A classifier is kept whole: its tokenizer, its
+        architecture and its weights; fields that ask for others are refused. A language model
+        (sentiment-lstm pretrain) gives a new vocabulary its words, and the first layer.
 
         An interrupted run resumes when the same command is given again.
         """,

@@ -104,6 +104,8 @@ _ONE_STEP = "--max_steps 1 --use_cpu --disable_tqdm true"
 SHORTENED = {
     "sentiment-lstm train": f"{_ONE_STEP} --hidden_size 8 --embedding_size 4",
     "sentiment-lstm train scripts/recipes/demo.yaml": f"{_OWN} --test null",
+    # Starts from the released classifier, whose sizes are its own.
+    "sentiment-lstm train scripts/recipes/fine_tune.yaml": "--hidden_size 256 --embedding_size 128",
     "sentiment-lstm train scripts/recipes/distilled.yaml": _UNLABELLED,
     "sentiment-lstm pretrain": f"{_ONE_STEP} {_UNLABELLED} --hidden_size 8 --embedding_size 4",
     "sentiment-lstm tune": f"{_ONE_STEP} {_OWN} --trials 1",
@@ -114,6 +116,10 @@ SHORTENED = {
     "python scripts/benchmark": "--limit 20 --rounds 1",
     "python scripts/faults": "--help",  # tests/scripts/test_faults.py does run it
     "python scripts/baselines.py": "--baselines tfidf",
+    "python scripts/few_labels.py": (
+        "--sizes 20 --draws 1 --baselines tfidf --train my/dev.ft.txt --test my/dev.ft.txt "
+        f"{_ONE_STEP}"
+    ),
     "python scripts/ablation.py": (
         f"--seeds 1 {_ONE_STEP} {_OWN} --hidden_size 8 --embedding_size 4"
     ),
