@@ -30,8 +30,8 @@ def add(commands: Any) -> None:
           sentiment-lstm train scripts/recipes/fine_tune.yaml --init_from hub_card \\
               --train few.csv:train[:80%] --validation few.csv:train[80%:] --test null
 
-        --init_from FOLDER starts from an earlier run. A classifier is kept whole: its tokenizer, its
-        architecture and its weights; fields that ask for others are refused. A language model
+        --init_from FOLDER starts from an earlier run. A classifier is kept whole: its tokenizer,
+        its architecture and its weights; fields that ask for others are refused. A language model
         (sentiment-lstm pretrain) gives a new vocabulary its words, and the first layer.
 
         An interrupted run resumes when the same command is given again.

@@ -131,6 +131,7 @@ def make_card(
             recipe=recipe_text,
             fence=_fence(recipe_text, evaluate_command),
             init_from=recipe.get("init_from"),
+            starts_from_classifier="init_from/config.json" in results.files,
             soft_labels=recipe.get("soft_labels"),
             evaluate_command=evaluate_command,
             figures=_captioned(figures),

@@ -459,6 +459,13 @@ def test_a_run_that_builds_on_others_says_from_which(results: Results) -> None:
     assert sentence in card
     assert "- `pretrain`, a language model" in card
     assert "- `said.parquet`, what a teacher predicts" in card
+    assert f"{sentence}, on the same reviews" in card
+    results.files.update({"init_from": "0f", "init_from/config.json": "0f"})
+    card = str(make_card(results))
+    assert f"{sentence}; its recipe needs" in card, "a classifier may know others"
+    assert "- `pretrain`, the classifier that it starts from" in card
+    assert "language model" not in card
+    assert "- `said.parquet`, what a teacher predicts" in card
 
 
 @pytest.mark.parametrize("ticks", ["```", "`````"])
