@@ -17,10 +17,8 @@ install: $(VENV)/.dev ## Make the virtual environment and install the package fo
 demo: $(VENV)/.demo ## Train on real reviews, then classify a few through transformers.pipeline
 	$(BIN)/python scripts/demo.py --output_dir $(DEMO_DIR)
 
-model: $(VENV)/.benchmark ## From reviews to the released checkpoint in runs/distilled: hours; resumes if stopped
-	$(BIN)/sentiment-lstm pretrain scripts/recipes/pretrain.yaml
-	$(BIN)/python scripts/teacher.py scripts/recipes/distilled.yaml --num_train_epochs 2 --once minilm
-	$(BIN)/sentiment-lstm train scripts/recipes/distilled.yaml
+model: $(VENV)/.teacher ## From reviews to a model in runs/distilled: many hours; resumes if stopped
+	$(BIN)/python scripts/model.py
 
 docs: $(VENV)/.dev ## Render README, docs/ and the card from their templates and committed results
 	$(BIN)/python scripts/docs.py

@@ -1,0 +1,218 @@
+"""From reviews to a finished model, stage by stage: `make model`.
+
+    python scripts/model.py [--once minilm mpnet] [--members lstm tfidf] [--stages]
+
+Each stage is a command of its own, which resumes where it was stopped; so does this one. A stage is
+skipped at once if the same command has finished on the same recipe, the same reviews and the same
+files of the stages before. Says before each what it is and how long it took where it was measured
+(`docs/results/model.json`); `--stages` says so and runs none. `runs/model.json` keeps what is
+finished, and the seconds; `--save` writes these to `docs/results/model.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from docs import RESULTS, duration, read_json
+from sentiment_lstm.data.sources import file_digest, parse_source
+from sentiment_lstm.files import write_json
+from sentiment_lstm.locks import hold
+
+SCRIPTS = Path(__file__).resolve().parent
+RECIPES = SCRIPTS / "recipes"
+MEASURED = RESULTS / "model.json"
+STATE = Path("runs/model.json")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command on the way.
+
+    Args:
+        name: What the tables call it.
+        what: What it does, for people.
+        command: Arguments of Python.
+        recipe: That it reads, if any: with the reviews that it names.
+        reads: Files of earlier stages.
+        writes: Files that are there when it is finished.
+    """
+
+    name: str
+    what: str
+    command: list[str]
+    recipe: Path | None
+    reads: list[str]
+    writes: list[str]
+
+    def key(self) -> str:
+        """What decides on what it makes: the command and all files that it reads."""
+        files = [*map(Path, self.reads), *(_files_of(self.recipe) if self.recipe else [])]
+        # By its own name, for the checkout may be moved.
+        command = [word.removeprefix(f"{SCRIPTS}/") for word in self.command]
+        parts = [*command, *(file_digest(path) for path in files)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def stages(members: list[str], once: list[str], pretrained: list[str]) -> list[Stage]:
+    """The stages in their order.
+
+    Args:
+        members: Of the teacher, trained by folds; see `teacher.py`.
+        once: Of the teacher, trained once.
+        pretrained: Where transformers are; see `teacher.py`.
+    """
+    pretrain, teacher, student = (
+        RECIPES / f"{name}.yaml" for name in ("pretrain", "teacher", "distilled")
+    )
+    language, soft = "runs/pretrain/model.safetensors", "runs/teacher/soft_labels.parquet"
+    sentences = ["runs/augmented/sentences.txt", "runs/augmented/rules.parquet"]
+    augmented = ["runs/augmented/texts.txt", "runs/augmented/soft_labels.parquet"]
+    chosen = ["--members", *members, *(["--once", *once] if once else [])]
+    chosen += ["--pretrained", *pretrained] if pretrained else []
+    return [
+        Stage(
+            "pretrain",
+            "a language model reads all reviews, and learns their words",
+            ["-m", "sentiment_lstm", "pretrain", str(pretrain)],
+            pretrain,
+            [],
+            [language],
+        ),
+        Stage(
+            "sentences",
+            "templates give sentences on what reviews seldom say",
+            [str(SCRIPTS / "sentences.py")],
+            None,
+            [],
+            sentences,
+        ),
+        Stage(
+            "teacher",
+            f"teachers ({', '.join([*members, *once])}) learn from the reviews, and read every "
+            "review, half, text without a label and sentence",
+            [str(SCRIPTS / "teacher.py"), str(teacher), *chosen],
+            teacher,
+            [language, sentences[0]],
+            [soft],
+        ),
+        Stage(
+            "augment",
+            "sentences, hasty copies and counterfactuals get their labels",
+            [str(SCRIPTS / "augment.py"), str(teacher)],
+            teacher,
+            [soft, *sentences],
+            augmented,
+        ),
+        Stage(
+            "student",
+            "the model starts from the language model, and learns from labels and teachers",
+            ["-m", "sentiment_lstm", "train", str(student)],
+            student,
+            [language, *augmented],
+            ["runs/distilled/results.json"],
+        ),
+    ]
+
+
+def run_all(todo: list[Stage]) -> None:
+    """Run the stages that are not finished.
+
+    Args:
+        todo: All of them.
+
+    Raises:
+        subprocess.CalledProcessError: If a stage fails.
+        OSError: If a file is missing that a stage reads.
+    """
+    for number, stage in enumerate(todo, 1):
+        key, state = stage.key(), _state()
+        title = f"[{number}/{len(todo)}] {stage.name}"
+        entry = state.get(stage.name, {})
+        if entry.get("key") != key:
+            entry = {"key": key, "seconds": 0.0, "finished": False}
+        if entry["finished"] and all(Path(path).exists() for path in stage.writes):
+            print(f"{title}: finished", flush=True)
+            continue
+        print(f"{title}: {stage.what} ({_expected(stage.name)})", flush=True)
+        print(f"$ python {shlex.join(stage.command)}", flush=True)
+        started = time.perf_counter()
+        try:
+            subprocess.run([sys.executable, *stage.command], check=True)
+            entry["finished"] = True
+        finally:  # what was done before an interruption counts
+            entry["seconds"] = round(entry["seconds"] + time.perf_counter() - started, 1)
+            write_json(STATE, state | {stage.name: entry})
+        print(f"{title}: took {duration(entry['seconds'])}", flush=True)
+
+
+def _state() -> dict[str, Any]:
+    """Name of a stage -> its key, its seconds, and whether it is finished."""
+    return dict(json.loads(STATE.read_text(encoding="utf-8"))) if STATE.exists() else {}
+
+
+def _expected(name: str) -> str:
+    seconds = read_json(MEASURED)["seconds"].get(name)
+    return f"expected: {duration(seconds)}" if seconds else "not measured yet"
+
+
+def _files_of(recipe: Path) -> list[Path]:
+    """A recipe, and the files of reviews that it names and that no stage makes."""
+    fields = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    named: list[str] = []
+    for field in ("train", "validation", "test", "unlabelled"):
+        value = fields.get(field) or []
+        named += [value] if isinstance(value, str) else value
+    paths = sorted({Path(parse_source(source).name) for source in named})
+    return [recipe, *(path for path in paths if path.is_file())]
+
+
+def main() -> None:
+    """Run the stages, or say what they are."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--members", nargs="*", default=["lstm", "tfidf"], help="of the teacher")
+    parser.add_argument("--once", nargs="*", default=["minilm", "mpnet"], help="of the teacher")
+    parser.add_argument("--pretrained", nargs="+", default=[], metavar="NAME=SOURCE")
+    parser.add_argument("--stages", action="store_true", help="list them, and run none")
+    parser.add_argument("--save", action="store_true", help="keep the seconds for the documents")
+    options = parser.parse_args()
+    todo = stages(options.members, options.once, options.pretrained)
+    if options.stages:
+        for stage in todo:
+            print(f"{stage.name}: {stage.what} ({_expected(stage.name)})")
+            print(f"  python {shlex.join(stage.command)}")
+        return
+    if options.save:
+        finished = {name: entry for name, entry in _state().items() if entry["finished"]}
+        content = dict(read_json(MEASURED))
+        content["seconds"] |= {name: entry["seconds"] for name, entry in finished.items()}
+        print(f"wrote {write_json(MEASURED, content)}")
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and end the stage, as after Ctrl-C
+    try:
+        with hold(STATE.with_suffix(".lock"), "make model"):
+            run_all(todo)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"model: a stage ended with code {error.returncode}; the same command resumes it")
+    except (OSError, ValueError) as error:
+        sys.exit(f"model: {error}")
+    print(f"the model: {Path(todo[-1].writes[0]).parent}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""All stages from reviews to a model, at reduced scale: tiny reviews, tiny models."""
+
+import dataclasses
+import json
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import model
+import pytest
+import yaml
+from support import RECIPES, results_of
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
+
+from sentiment_lstm.cli.main import main as cli
+from sentiment_lstm.training import teachers
+from sentiment_lstm.training.distillation import read_soft_labels, text_key
+
+STAGES = ["pretrain", "sentences", "teacher", "augment", "student"]
+# What makes the stages' own recipes tiny; all else is as it will be run.
+TINY: dict[str, Any] = {
+    "max_vocab_size": 300,
+    "embedding_size": 6,
+    "hidden_size": 8,
+    "per_device_train_batch_size": 16,
+    "num_train_epochs": 1,
+    "disable_tqdm": True,
+    "use_cpu": True,
+    "bf16": False,
+}
+
+
+@pytest.fixture
+def workshop(
+    review_file: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A folder with tiny recipes, where transformers are tiny as well."""
+    set_seed(1)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    BertModel(config).save_pretrained(tmp_path / "pretrained")
+    tokenizer.save_pretrained(tmp_path / "pretrained")
+    for name, transformer in teachers.PRETRAINED.items():
+        tiny = dataclasses.replace(
+            transformer,
+            source=tmp_path / "pretrained",
+            read_at_least=60,
+            frozen_layers=min(1, transformer.frozen_layers),
+        )
+        monkeypatch.setitem(teachers.CLASSIFIERS, name, teachers.of_transformer(tiny))
+
+    texts = tmp_path / "texts.txt"
+    long = "It came on a Monday, James said. It is a lamp for Boston. " * 5
+    texts.write_text(f"James from Boston likes it.\n{long}\n")
+    (tmp_path / "recipes").mkdir()
+    sources = {
+        "train": [f"{review_file}:train[:20]", f"{review_file}:train[20:40]"],
+        "validation": f"{review_file}:train[40:]",
+    }
+    for name in ("pretrain", "teacher", "distilled"):
+        fields = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
+        made = [path for path in fields["unlabelled"] if path.startswith("runs/")]
+        fields |= TINY | sources | {"unlabelled": [str(texts), *made]}
+        (tmp_path / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(fields))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(model, "RECIPES", tmp_path / "recipes")
+    return tmp_path
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What has run: each command in this process, for importing torch anew takes seconds."""
+    ran: list[str] = []
+
+    def run(command: list[str], check: bool) -> None:
+        assert check
+        assert command[0] == sys.executable
+        words = [word.removeprefix(f"{model.SCRIPTS}/") for word in command[1:]]
+        status = 0
+        if words[0] == "-m":
+            ran.append(words[2])
+            status = cli(words[2:])
+        else:
+            ran.append(words[0])
+            few = ["--by_rule", "40", "--mixed", "5"] if words[0] == "sentences.py" else []
+            few = ["--copies", "5"] if words[0] == "augment.py" else few
+            few = ["--folds", "2"] if words[0] == "teacher.py" else few
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "argv", [*command[1:], *few])
+                try:
+                    runpy.run_path(command[1], run_name="__main__")
+                except SystemExit as ended:
+                    status = int(bool(ended.code))
+        if status:
+            raise subprocess.CalledProcessError(status, command)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return ran
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def make(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["model.py", *arguments])
+        # Whoever runs the tests keeps their own way to be ended.
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        model.main()
+
+    return make
+
+
+def test_all_stages_lead_to_a_model_and_resume(
+    workshop: Path,
+    ran: list[str],
+    make: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commands = ["pretrain", "sentences.py", "teacher.py", "augment.py", "train"]
+    labels = workshop / "runs/teacher/soft_labels.parquet"
+
+    # The third stage fails at first.
+    (workshop / "runs/teacher").mkdir(parents=True)
+    (workshop / "runs/teacher/task.json").write_text("of another recipe")
+    with pytest.raises(SystemExit, match="a stage ended with code 1; the same command resumes"):
+        make()
+    assert ran == commands[:3]
+    (workshop / "runs/teacher/task.json").unlink()
+    ran.clear()
+    make()
+    assert ran == commands[2:], "what is finished is not done again"
+    printed = capsys.readouterr().out
+    assert "[1/5] pretrain: finished" in printed
+    assert "[3/5] teacher: teachers (lstm, tfidf, minilm, mpnet) learn" in printed
+    assert "the model: runs/distilled" in printed
+    ran.clear()
+    make()
+    assert ran == []
+
+    # Every text that the student reads, and what it was taught about it.
+    results = results_of(workshop / "runs/distilled")
+    assert results.number_of_reviews("train") == 40
+    taught = read_soft_labels(workshop / "runs/augmented/soft_labels.parquet")
+    judged = read_soft_labels(labels)
+    texts = (workshop / "runs/augmented/texts.txt").read_text().splitlines()
+    assert taught.keys() == judged.keys() | set(map(text_key, texts))
+    sentences = (workshop / "runs/augmented/sentences.txt").read_text().splitlines()
+    assert judged.keys() >= set(map(text_key, sentences)), "the teacher reads them too"
+    weights = json.loads((workshop / "runs/teacher/teacher.json").read_text())["weights"]
+    assert set(weights["members"]) == {"lstm", "tfidf", "minilm", "mpnet"}
+
+    # A sentence that is added is judged, and taught; the first two stages stay.
+    (workshop / "runs/augmented/sentences.txt").write_text("\n".join([*sentences, "New to me."]))
+    with pytest.raises(SystemExit, match="a stage ended with code"):
+        make()  # the student's folder holds the run without it
+    assert ran == commands[2:]
+    assert text_key("New to me.") in read_soft_labels(labels)
+
+    # A file that is gone is made again.
+    ran.clear()
+    labels.unlink()
+    monkeypatch.setattr(model, "run_all", lambda todo, every=model.run_all: every(todo[:3]))
+    make()
+    assert ran == ["teacher.py"]
+
+
+def test_another_recipe_or_other_reviews_are_another_stage(workshop: Path) -> None:
+    def keys() -> list[str]:
+        return [stage.key() for stage in model.stages(["tfidf"], [], [])[:2]]
+
+    first = keys()
+    assert keys() == first
+    (workshop / "texts.txt").write_text("Another lamp.\n")
+    other = keys()
+    assert [one == two for one, two in zip(first, other, strict=True)] == [False, True]
+    with open(workshop / "recipes/pretrain.yaml", "a") as recipe:
+        recipe.write("# a word\n")
+    assert keys()[0] not in (first[0], other[0])
+    teacher = [model.stages(["tfidf"], once, [])[2].command for once in ([], ["mpnet"])]
+    assert teacher[0] != teacher[1]
+
+
+def test_times_are_said_where_they_were_measured(
+    tmp_path: Path,
+    make: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured = tmp_path / "measured.json"
+    measured.write_text(json.dumps({"seconds": dict.fromkeys(STAGES) | {"sentences": 90}}))
+    monkeypatch.setattr(model, "MEASURED", measured)
+    monkeypatch.chdir(tmp_path)
+    make("--stages", "--once", "mpnet", "--members")
+    printed = capsys.readouterr().out
+    assert (
+        "sentences: templates give sentences on what reviews seldom say (expected: 90 s)" in printed
+    )
+    assert printed.count("(not measured yet)") == 4
+    assert "teachers (mpnet) learn" in printed
+    assert "--members --once mpnet" in printed
+    assert not (tmp_path / "runs").exists(), "nothing was run"
+
+    (tmp_path / "runs").mkdir()
+    entry = {"key": "0", "seconds": 12.5, "finished": True}
+    state = {"pretrain": entry, "teacher": entry | {"finished": False}}
+    (tmp_path / "runs/model.json").write_text(json.dumps(state))
+    make("--save")
+    kept = json.loads(measured.read_text())["seconds"]
+    assert kept == dict.fromkeys(STAGES) | {"pretrain": 12.5, "sentences": 90}
+
+
+def test_the_stages_are_those_of_the_table() -> None:
+    names = [stage.name for stage in model.stages([], ["mpnet"], [])]
+    assert names == STAGES == list(json.loads(model.MEASURED.read_text())["seconds"])
