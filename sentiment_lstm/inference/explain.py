@@ -28,7 +28,9 @@ LONGEST = 20_000
 
 # How much of what the words change altogether may be missing before it is spread over them.
 TOLERANCE = 0.01
-_FEWEST_STEPS, _MOST_STEPS = 32, 4096
+_FEWEST_PIECES, _MOST_GRADIENTS = 32, 2048
+# Of the way: float32 cannot tell points apart that are much nearer.
+_SHORTEST = 2.0**-24
 
 # From word vectors `(batch, sequence, size)` to the score of each row, `(batch,)`.
 Score = Callable[[torch.Tensor], torch.Tensor]
@@ -65,7 +67,7 @@ def explain(
     Raises:
         ValueError: If there is no such label or method, the text is too long, the model computes
             in less than float32 or has no unknown word, or the contributions do not add up within
-            1 % whatever the number of steps.
+            1 % however many gradients are taken.
     """
     target = _find_label(model, label, predicted)
     if method not in METHODS:
@@ -85,7 +87,7 @@ def explain(
     units = _units(text, encoding)
     # Also of a caller in inference mode, whose tensors have no gradient.
     with torch.inference_mode(False), torch.enable_grad():
-        vectors, baseline = _ends(model, tokenizer, encoding)
+        vectors, baseline = _ends(model, tokenizer, backend, encoding)
         score, start = question.of_vectors(torch.stack([vectors, baseline])).tolist()
         if method == "occlusion":
             contributions = _occlusion(question, encoding.ids, units)
@@ -112,8 +114,9 @@ def integrated_gradients(
 ) -> torch.Tensor:
     """What each token does to a score, by integrated gradients from a baseline.
 
-    The number of steps is doubled until what is missing of the whole change is 1 % of it at most.
-    The rest is spread in proportion to what each token does, so that all add up.
+    The way is cut where the gradient does not account for what happens to the score, until what is
+    missing, over all pieces of the way, is 1 % of the whole at most. That is spread in proportion
+    to what each token does, so that all add up.
 
     Args:
         score: From vectors `(batch, tokens, size)` to scores `(batch,)`, each row for itself.
@@ -125,36 +128,94 @@ def integrated_gradients(
         `(tokens,)` float64; the sum is the score of `vectors` less that of `baseline`.
 
     Raises:
-        ValueError: If that does not hold even with 4,096 steps.
+        ValueError: If that does not hold when the gradient was taken at some 2,000 points, or at
+            points that float32 cannot tell apart.
     """
     change = vectors - baseline
     if not change.any():  # no words, or none that is known
         return torch.zeros(len(vectors), dtype=torch.float64)
-    with torch.no_grad():
-        end, start = score(torch.stack([vectors, baseline])).double()
-    whole = end - start
     rows = max(1, batch_tokens // max(1, len(vectors)))
-    missing = whole
-    steps = _FEWEST_STEPS
-    while steps <= _MOST_STEPS:
-        total = torch.zeros_like(vectors, dtype=torch.float64)
-        middles = (torch.arange(steps, device=vectors.device, dtype=vectors.dtype) + 0.5) / steps
-        for shares in middles.split(rows):
-            points = (baseline + shares[:, None, None] * change).requires_grad_()
-            (gradient,) = torch.autograd.grad(score(points).sum(), points)
-            total += gradient.double().sum(0)
-        found = (total / steps * change).sum(-1)  # (T,)
-        moved = found.abs().sum()
-        missing = whole - found.sum()
-        # Where words cancel each other out, their sum is next to nothing, and no measure.
-        if missing.abs() <= TOLERANCE * torch.maximum(whole.abs(), moved / 10):
-            spread: torch.Tensor = missing * found.abs() / moved.clamp(min=1e-300)
-            return found + spread
-        steps *= 2
-    raise ValueError(
-        f"the contributions of the words do not add up: {float(missing):+.3f} of "
-        f'{float(whole):+.3f} is missing after {_MOST_STEPS} steps; method="occlusion" may help'
-    )
+    edges = torch.linspace(0, 1, _FEWEST_PIECES + 1, dtype=torch.float64, device=vectors.device)
+    with torch.no_grad():
+        scores = torch.cat([score(_points(baseline, change, at)) for at in edges.split(rows)])
+    pieces = _measured(score, baseline, change, edges.unfold(0, 2, 1), scores.unfold(0, 2, 1), rows)
+    whole = float(scores[-1]) - float(scores[0])
+    asked = len(pieces.found)
+    while True:
+        found = pieces.found.sum(0)  # (T,)
+        missing = pieces.scores[:, 1] - pieces.scores[:, 0] - pieces.found.sum(1)  # (N,)
+        moved = float(found.abs().sum())
+        # Where words cancel each other out, their sum is next to nothing, and no measure; where
+        # they do nothing, there is only rounding.
+        allowed = TOLERANCE * max(abs(whole), moved / 10, 0.01)
+        if float(missing.abs().sum()) <= allowed:
+            return found + (whole - found.sum()) * found.abs() / max(moved, 1e-300)
+        shortest = float((pieces.ends[:, 1] - pieces.ends[:, 0]).min())
+        if asked > _MOST_GRADIENTS or shortest < _SHORTEST:
+            raise ValueError(
+                "the contributions of the words do not add up: "
+                f"{float(missing.abs().sum()):.3f} of {whole:+.3f} is missing after {asked} "
+                'gradients; method="occlusion" may help'
+            )
+        cut = missing.abs() > allowed / (2 * len(missing))
+        ends, heights = (values[cut] for values in (pieces.ends, pieces.scores))
+        middle, height = ends.mean(1), pieces.middle[cut]
+        halves = _measured(
+            score,
+            baseline,
+            change,
+            torch.cat([_pairs(ends[:, 0], middle), _pairs(middle, ends[:, 1])]),
+            torch.cat([_pairs(heights[:, 0], height), _pairs(height, heights[:, 1])]),
+            rows,
+        )
+        asked += len(halves.found)
+        both = zip((values[~cut] for values in pieces), halves, strict=True)
+        pieces = _Pieces(*map(torch.cat, both))
+
+
+class _Pieces(NamedTuple):
+    """Pieces of the way from the baseline, at 0, to the text, at 1.
+
+    Args:
+        ends: Where each begins and ends, `(pieces, 2)` float64.
+        scores: The scores there, of the same shape, as all that follows in float64.
+        middle: The score in the middle of each, `(pieces,)`.
+        found: What each token does in each, by the gradient in its middle, `(pieces, tokens)`.
+    """
+
+    ends: torch.Tensor
+    scores: torch.Tensor
+    middle: torch.Tensor
+    found: torch.Tensor
+
+
+def _measured(
+    score: Score,
+    baseline: torch.Tensor,
+    change: torch.Tensor,
+    ends: torch.Tensor,
+    scores: torch.Tensor,
+    rows: int,
+) -> _Pieces:
+    """Pieces with these ends, the gradient taken in the middle of each; some `rows` at a time."""
+    middle, found = [], []
+    for at in ends.mean(1).split(rows):
+        points = _points(baseline, change, at).requires_grad_()
+        values = score(points)
+        (gradient,) = torch.autograd.grad(values.sum(), points)
+        middle.append(values.detach().double())
+        found.append((gradient * change).sum(-1).double())
+    width = ends[:, 1] - ends[:, 0]
+    return _Pieces(ends, scores.double(), torch.cat(middle), torch.cat(found) * width[:, None])
+
+
+def _points(baseline: torch.Tensor, change: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """Word vectors on the way, `(points, tokens, size)`."""
+    return baseline + at.to(change.dtype)[:, None, None] * change
+
+
+def _pairs(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return torch.stack([one, other], dim=1)
 
 
 class _Unit(NamedTuple):
@@ -247,10 +308,15 @@ def _start_of_word(text: str, position: int) -> int:
 
 
 def _ends(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, encoding: Encoding
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    backend: Tokenizer,
+    encoding: Encoding,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The vectors of a text and those of as many unknown words, each `(tokens, size)`."""
-    unknown = tokenizer.unk_token_id
+    # What unknown words become: in the tutorial preset that is not what is called `unk_token`.
+    name = getattr(backend.model, "unk_token", None) or tokenizer.unk_token
+    unknown = None if name is None else backend.token_to_id(name)
     if unknown is None:
         raise ValueError(
             "the tokenizer has no unknown word, from which integrated gradients start; "
