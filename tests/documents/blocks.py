@@ -90,6 +90,7 @@ STAND_INS = {
     "runs/default": "runs/demo",
     "runs/distilled": "runs/demo",
     "minilm": "tfidf",  # which comes with the extra `benchmark`, and has much to read
+    "mpnet": "tfidf",
     # The benchmark split, which is not part of the checkout.
     "../shared/data/kaggle_train.ft.txt": "my/train.ft.txt.bz2",
     "../shared/data/amazon_other_train.ft.txt.bz2:train[:57489]": "my/train.ft.txt.bz2:train[:30]",
@@ -106,12 +107,15 @@ SHORTENED = {
     "sentiment-lstm train scripts/recipes/demo.yaml": f"{_OWN} --test null",
     # Starts from the released classifier, whose sizes are its own.
     "sentiment-lstm train scripts/recipes/fine_tune.yaml": "--hidden_size 256 --embedding_size 128",
-    "sentiment-lstm train scripts/recipes/distilled.yaml": _UNLABELLED,
+    "sentiment-lstm train scripts/recipes/distilled.yaml": f"{_UNLABELLED} runs/augmented/texts.txt",
     "sentiment-lstm pretrain": f"{_ONE_STEP} {_UNLABELLED} --hidden_size 8 --embedding_size 4",
     "sentiment-lstm tune": f"{_ONE_STEP} {_OWN} --trials 1",
     "python scripts/teacher.py": (
-        f"--folds 2 {_ONE_STEP} {_UNLABELLED} --hidden_size 8 --embedding_size 4"
+        f"--folds 2 {_ONE_STEP} {_UNLABELLED} runs/augmented/sentences.txt --hidden_size 8 "
+        "--embedding_size 4"
     ),
+    "python scripts/sentences.py": "--by_rule 20 --mixed 3",
+    "python scripts/augment.py": f"--copies 3 {_UNLABELLED} runs/augmented/sentences.txt",
     "python scripts/release.py": "--output my/released",
     "python scripts/benchmark": "--limit 20 --rounds 1",
     "python scripts/faults": "--help",  # tests/scripts/test_faults.py does run it
