@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,8 +13,6 @@ from .stage import PREDICT, TRAIN, Stage
 from .tally import Fault, Tally, sample, succeeded, unforeseen
 
 _STREAM = ("predict", "--model", "model", "--output", "labels.jsonl", "--chunk_size", "4")
-# Seconds that the other process goes on when one of two is killed.
-_AFTERWARDS = 0.2
 
 
 def tallies(stage: Stage, tries: int | None, seed: int) -> Iterator[Tally]:
@@ -25,9 +21,6 @@ def tallies(stage: Stage, tries: int | None, seed: int) -> Iterator[Tally]:
     yield kill("kill: train", stage, tries, partial(Alone, TRAIN), Stage.check_run)
     yield kill("kill: predict", stage, tries, partial(Alone, PREDICT), Stage.check_labels)
     yield kill("kill: predict, a stream", stage, tries, _Stream, Stage.check_labels)
-    for index in range(2):
-        kind = f"kill: predict, process {index + 1} of two"
-        yield kill(kind, stage, tries, partial(_Pair, index), Stage.check_labels)
 
 
 class Alone:
@@ -78,58 +71,6 @@ class _Stream(Alone):
         self.given = (stage.home / "texts.txt").read_bytes()
 
 
-class _Pair(Alone):
-    """A prediction by two processes, of which one is killed and, as launchers do, the other then.
-
-    Args:
-        index: Of the process that is killed.
-        stage: Where.
-    """
-
-    def __init__(self, index: int, stage: Stage) -> None:
-        super().__init__(PREDICT, stage)
-        self.index = index
-
-    def killed_at(self, number: int | None) -> Ended:
-        """Run both, and kill one at an operation."""
-        pair = self._both(number)
-        ended = pair[self.index].wait()
-        other = pair[1 - self.index]
-        if number is not None:
-            time.sleep(_AFTERWARDS)
-            other.kill()
-        other.wait()
-        return ended
-
-    def again(self) -> Ended:
-        """Run both undisturbed; what is said of them is the worst of both."""
-        return max((process.wait() for process in self._both(None)), key=lambda one: abs(one.code))
-
-    def _both(self, number: int | None) -> list[Running]:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
-        pair = []
-        for index in range(2):
-
-            def count() -> None:
-                if index == self.index:  # noqa: B023 - called in the fork
-                    Operations(self.stage.work, self.log, number).install()
-
-            environment = {
-                "RANK": str(index),
-                "LOCAL_RANK": str(index),
-                "WORLD_SIZE": "2",
-                "LOCAL_WORLD_SIZE": "2",
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-            }
-            pair.append(
-                Running(self.arguments, self.stage.work, first=count, environment=environment)
-            )
-        return pair
-
-
 def kill(
     kind: str,
     stage: Stage,
@@ -147,7 +88,7 @@ def kill(
             ended = command.killed_at(number)
             killed = ended.code == -signal.SIGKILL
             if not killed and not unforeseen(ended):
-                continue  # of two processes one may have had fewer operations this time
+                continue  # it has had fewer operations this time
             what = f"operation {number} of {len(operations)}, {operations[number - 1]}"
             fault = None if killed else unforeseen(ended)
             fault = fault or _half_done(stage) or succeeded(command.again()) or check(stage)

@@ -35,18 +35,25 @@ def add(commands: Any) -> None:
 
         A file is computed in bf16 where the machine does so, and close calls again in float32:
         the labels are the same, the scores within 0.01. With --input and --output the work can
-        be stopped: the same command resumes it, and several processes share it.
+        be stopped: the same command resumes it.
+
+        --engine ray shares many files out among all cores, or all machines of a Ray cluster.
+        --input is then a folder or a pattern of .parquet, .csv or .jsonl files, --output a new
+        folder for .parquet files that have all columns of the input, and predicted_label and
+        predicted_score besides; both wherever fsspec finds them. See docs/cluster.md.
 
         examples:
           sentiment-lstm predict "Broke after a week." "Best purchase this year!"
           sentiment-lstm predict --model runs/demo "Broke after a week."
           sentiment-lstm predict --model runs/demo --input reviews.txt.gz --output labels.jsonl
-          torchrun --nproc_per_node 2 -m sentiment_lstm predict --model runs/demo \\
-              --input reviews.txt.gz --output labels.jsonl
+          sentiment-lstm predict --engine ray --input "s3://bucket/reviews/*.parquet" \\
+              --output s3://bucket/labels
           cut -f3 reviews.tsv | sentiment-lstm predict --model runs/demo --format csv > labels.csv
         """,
     )
-    command.set_defaults(when_interrupted="; with --input and --output the same command resumes")
+    command.set_defaults(
+        when_interrupted="; with --input and --output, and no --engine, the same command resumes"
+    )
     command.add_argument(
         "--model",
         metavar="MODEL",
@@ -61,6 +68,9 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--text_column", metavar="NAME", help="column of the text in --input")
     command.add_argument("--output", metavar="FILE", help="write there, not to standard output")
+    command.add_argument(
+        "--engine", choices=["ray"], help="what shares --input out (default: one process reads it)"
+    )
     command.add_argument(
         "--format", choices=["jsonl", "csv"], default="jsonl", help="default: jsonl"
     )
@@ -80,9 +90,13 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    _refuse_several_processes()
     model, given = _split_model(options)
     if given and options.input:
         raise ValueError("give texts or --input, not both")
+    if options.engine:
+        _predict_with_ray(model, options)
+        return
     inputs = [options.input] if options.input else []
     output = find_output(options.output, model=model, inputs=inputs)
     from ..inference.rows import Rows
@@ -92,7 +106,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.input and output is not None and not output.is_stream:
         from ..inference.batch import predict_file
 
-        is_main = predict_file(
+        predict_file(
             model,
             options.input,
             output.path,
@@ -103,13 +117,44 @@ def _run(options: argparse.Namespace) -> None:
             max_line_bytes=options.max_line_bytes,
             trust_remote_code=options.trust_remote_code,
         )
-        if is_main:
-            sys.stderr.write(f"wrote {output.path}\n")
+        sys.stderr.write(f"wrote {output.path}\n")
         return
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ValueError("several processes need --input and, as --output, a file")
     with _hold(output):
         _predict_stream(model, given, output, rows, options)
+
+
+def _predict_with_ray(model: str, options: argparse.Namespace) -> None:
+    """Let Ray share the files of the input out."""
+    if not options.input or not options.output:
+        options.error("--engine needs --input and --output")
+    for name in ("include_text", "trust_remote_code"):
+        if getattr(options, name):
+            options.error(f"--{name} does not go with --engine")
+    if options.format != "jsonl":
+        options.error("--format does not go with --engine, which writes parquet")
+    from ..inference.engines import predict_with_ray
+
+    with answers_alone():
+        predict_with_ray(
+            model,
+            options.input,
+            options.output,
+            text_column=options.text_column,
+            exact=options.exact,
+            chunk_size=options.chunk_size,
+            max_line_bytes=options.max_line_bytes,
+        )
+    sys.stderr.write(f"wrote {options.output}\n")
+
+
+def _refuse_several_processes() -> None:
+    """Raise where a launcher has started several, of which each would do all the work."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count != "1":
+        raise ValueError(
+            f"this is one of {count} processes (WORLD_SIZE), and a prediction is the work of one: "
+            "start it without torchrun or accelerate, or let Ray share it out: --engine ray"
+        )
 
 
 def _hold(output: Output | None) -> AbstractContextManager[None]:

@@ -1,40 +1,39 @@
-"""A file of texts in, a file of labels out: as it goes, resumable, shared among processes.
+"""A file of texts in, a file of labels out: by one process, as it goes, resumable.
 
-While it runs, each process writes a *shard* (`OUTPUT.part-JOB-0-of-2` and so on, with a digest of
-what the job is) and beside it a *manifest*: which job this is, and, piece by piece, where in the
-shard the piece ends and its SHA-256. When the job resumes, what stands behind the last piece that
-is as recorded is cut off, and before the output takes its name all pieces are compared once more;
-so nothing is lost, doubled or of another job, however it was stopped.
+While it runs, it writes a *shard* (`OUTPUT.part-JOB-0-of-1`, with a digest of what the job is) and
+beside it a *manifest*: which job this is, and, piece by piece, where in the shard the piece ends
+and its SHA-256. When the job resumes, what stands behind the last piece that is as recorded is cut
+off, and before the output takes its name all pieces are compared once more; so nothing is lost,
+doubled or of another job, however it was stopped. What is too much for one process is for an
+engine: see `engines`.
 """
 
 from __future__ import annotations
 
 import glob
 import hashlib
-import itertools
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from accelerate import PartialState
 from tqdm.auto import tqdm
 from transformers.utils.hub import TRANSFORMERS_DYNAMIC_MODULE_NAME
 
 from ..data.sources import MAX_LINE_BYTES, file_digest
 from ..data.texts import chunks, read_texts
 from ..files import naming_full_disk
-from ..locks import hold_for_job
+from ..locks import hold
 from .predictor import CHUNK_SIZE, SentimentPredictor
 from .rows import Rows, lock_of
 
-# Until the last of several processes is done, the others wait for it.
-_PATIENCE = timedelta(days=7)
+# What names and manifests say of how many processes share a job. In version 0.1 there could be
+# several; what one had begun is still resumed.
+_PROCESSES = 1
 
 
 class BatchError(ValueError):
@@ -52,13 +51,11 @@ def predict_file(
     chunk_size: int = CHUNK_SIZE,
     max_line_bytes: int = MAX_LINE_BYTES,
     trust_remote_code: bool = False,
-) -> bool:
+) -> None:
     """Classify the texts of one file into another, a row a text, in order.
 
     Rows are written as they come, and the output takes its name when it is whole. A job that was
-    stopped resumes when it is given again. Under `torchrun` or `accelerate launch` every process
-    takes its share of the chunks, and the main process joins the shards. (On several machines the
-    output must lie where all of them can read it.) Nobody else can write the output meanwhile.
+    stopped resumes when it is given again. Nobody else can write the output meanwhile.
 
     Args:
         model: A model folder or a Hub repository.
@@ -74,9 +71,6 @@ def predict_file(
         trust_remote_code: Run Python code that lies beside the weights, if the model needs such.
             What that code is belongs to the job: with other code it is another one.
 
-    Returns:
-        Whether this is the main process, which has written the output.
-
     Raises:
         BatchError: If there is the beginning of another job, or what was written of this one has
             changed.
@@ -90,15 +84,10 @@ def predict_file(
     rows = rows or Rows()
     if chunk_size < 1:
         raise BatchError(f"chunk_size must be 1 or more; got {chunk_size}")
-    processes = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
-    count, own = processes.num_processes, processes.process_index
     output = Path(os.path.realpath(output))
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {output.parent}")
-    with (
-        naming_full_disk(output),
-        hold_for_job(lock_of(output), str(output), bool(processes.is_main_process)),
-    ):
+    with naming_full_disk(output), hold(lock_of(output), str(output)):
         texts_digest = file_digest(texts)
         predictor = SentimentPredictor.from_pretrained(
             model,
@@ -114,27 +103,22 @@ def predict_file(
             "include_text": rows.include_text,
             "exact": exact,
             "chunk_size": chunk_size,
-            "processes": count,
+            "processes": _PROCESSES,
             "version": version("sentiment-lstm"),
         }
-        shards = [_Shard(output, job, index) for index in range(count)]
         _refuse_other_jobs(output, job)
-        processes.wait_for_everyone()  # before any begins to write
-
-        shard = shards[own]
-        done = shard.begin(rows.header if processes.is_main_process else "")
+        shard = _Shard(output, job)
+        done = shard.begin(rows.header)
         lines = read_texts(texts, text_column=text_column, max_line_bytes=max_line_bytes)
-        numbered = _numbered(chunks(lines, chunk_size))
-        shares = itertools.islice(numbered, own + done * count, None, count)
         with tqdm(unit=" reviews", initial=done * chunk_size, disable=None) as progress:
-            for start, chunk in shares:
-                predictions = predictor.predict(chunk, start=start)
-                shard.append("".join(map(rows.row, chunk, predictions)).encode())
-                progress.update(len(chunk))
-        processes.wait_for_everyone()
-        if processes.is_main_process:
-            _join(shards, output)
-    return bool(processes.is_main_process)
+            start = 0
+            for number, chunk in enumerate(chunks(lines, chunk_size)):
+                if number >= done:
+                    predictions = predictor.predict(chunk, start=start)
+                    shard.append("".join(map(rows.row, chunk, predictions)).encode())
+                    progress.update(len(chunk))
+                start += len(chunk)
+        _finish(shard, output)
 
 
 class _Piece(NamedTuple):
@@ -145,17 +129,16 @@ class _Piece(NamedTuple):
 
 
 class _Shard:
-    """What one process has written of a job, and the manifest of it.
+    """What has been written of a job, and the manifest of it.
 
     Args:
         output: What the job writes in the end.
         job: What makes it this job and no other, part of the names.
-        index: Of the process.
     """
 
-    def __init__(self, output: Path, job: dict[str, Any], index: int) -> None:
+    def __init__(self, output: Path, job: dict[str, Any]) -> None:
         self.job = job
-        name = f"{output.name}.part-{_identity(job)}-{index}-of-{job['processes']}"
+        name = f"{output.name}.part-{_identity(job)}-0-of-{_PROCESSES}"
         self.path = output.with_name(name)
         self.manifest = output.with_name(name + ".manifest")
 
@@ -247,42 +230,23 @@ def _refuse_other_jobs(output: Path, job: dict[str, Any]) -> None:
             differ = [key for key in sorted(job.keys() | other) if job.get(key) != other.get(key)]
         except (ValueError, TypeError, AttributeError):
             differ = ["manifest, which cannot be read"]
+        remedy = f"choose another output, or delete {output}.part* to start anew"
+        if "processes" in differ:
+            raise BatchError(
+                f"{shard}: the beginning of a job that several processes shared, which no version "
+                f"after 0.1 resumes: {remedy}"
+            )
         raise BatchError(
             f"{shard}: the beginning of another job (other {', '.join(differ)}). Give that job's "
-            f"command to resume it, choose another output, or delete {output}.part* to start anew"
+            f"command to resume it, {remedy}"
         )
 
 
-def _join(shards: list[_Shard], output: Path) -> None:
-    """Put the pieces of all shards in order, each process having had every n-th chunk."""
-    for shard in shards:
-        shard.check()
-    if len(shards) == 1:
-        os.replace(shards[0].path, output)
-    else:
-        whole = output.with_name(f"{output.name}.part-{_identity(shards[0].job)}-whole")
-        whole.unlink(missing_ok=True)
-        try:
-            with open(whole, "xb") as stream:
-                pieces = itertools.zip_longest(*[shard.pieces() for shard in shards], fillvalue=b"")
-                stream.writelines(itertools.chain.from_iterable(pieces))
-                assert stream.tell() == sum(shard.recorded()[-1].end for shard in shards)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(whole, output)
-        finally:
-            whole.unlink(missing_ok=True)  # where the disk is full, it must not stay so
-    for shard in shards:
-        shard.path.unlink(missing_ok=True)
-        shard.manifest.unlink()
-
-
-def _numbered(chunks: Iterable[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """Each chunk behind the number of its first text."""
-    start = 0
-    for chunk in chunks:
-        yield start, chunk
-        start += len(chunk)
+def _finish(shard: _Shard, output: Path) -> None:
+    """Give the shard the name of the output, if it is what was written."""
+    shard.check()
+    os.replace(shard.path, output)
+    shard.manifest.unlink()
 
 
 def _model_digest(predictor: SentimentPredictor) -> str:

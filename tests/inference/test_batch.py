@@ -1,7 +1,6 @@
-"""A file of labels is the same however often the job was stopped and however many shared it."""
+"""A file of labels is the same however often the job was stopped."""
 
 import csv
-import errno
 import itertools
 import json
 import os
@@ -10,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +16,8 @@ from transformers import pipeline
 
 from sentiment_lstm.cli.main import main
 from sentiment_lstm.data import texts as texts_module
-from sentiment_lstm.files import DiskFullError
 from sentiment_lstm.inference import batch
-from sentiment_lstm.inference.batch import BatchError, _join, predict_file
+from sentiment_lstm.inference.batch import BatchError, _finish, _identity, predict_file
 from sentiment_lstm.inference.predictor import _TRIAL, SentimentPredictor
 from sentiment_lstm.inference.rows import Rows
 from sentiment_lstm.locks import LockedError, hold
@@ -49,7 +46,7 @@ def rows(request: pytest.FixtureRequest) -> Rows:
 def expected(model_folder: Path, texts: Path, rows: Rows, tmp_path: Path) -> bytes:
     """The output of a job that nothing happened to."""
     output = tmp_path / "expected"
-    assert predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
     return output.read_bytes()
 
 
@@ -90,20 +87,9 @@ def begin_job(
 
 
 def parts_of(output: Path) -> tuple[Path, Path]:
-    """The shard and the manifest of the one process of a job that has been begun."""
+    """The shard and the manifest of a job that has been begun."""
     (manifest,) = output.parent.glob(f"{output.name}.part-*-0-of-1.manifest")
     return manifest.with_suffix(""), manifest
-
-
-def be_process(monkeypatch: pytest.MonkeyPatch, rank: int, count: int) -> None:
-    """Take the place of one of several processes."""
-    state = SimpleNamespace(
-        process_index=rank,
-        num_processes=count,
-        is_main_process=rank == 0,
-        wait_for_everyone=lambda: None,
-    )
-    monkeypatch.setattr(batch, "PartialState", lambda **_: state)
 
 
 def test_labels_are_those_of_the_pipeline(model_folder: Path, texts: Path, tmp_path: Path) -> None:
@@ -147,7 +133,7 @@ def test_a_stopped_job_resumes_without_a_lost_or_doubled_row(
         stream.write(leftover)  # killed in the middle of a row
         recorded.write("1234" if leftover else "")  # and of a line of the manifest
     asked = stop_after(monkeypatch, 100)
-    assert predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
+    predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
     assert output.read_bytes() == expected
     assert len(asked) == 7 - chunks
     assert not list(tmp_path.glob("labels.part*"))
@@ -174,7 +160,7 @@ def test_a_shard_that_lost_its_end_resumes_where_it_is_whole(
     assert output.read_bytes() == expected
 
 
-@pytest.mark.parametrize("change", ["texts", "model", "format", "include_text", "processes"])
+@pytest.mark.parametrize("change", ["texts", "model", "format", "include_text"])
 def test_two_jobs_are_never_mixed(
     change: str,
     model_folder: Path,
@@ -193,8 +179,6 @@ def test_two_jobs_are_never_mixed(
         config = json.loads((model_folder / "config.json").read_text())
         config["id2label"]["0"], config["label2id"] = "BAD", {"BAD": 0, "POSITIVE": 1}
         (model_folder / "config.json").write_text(json.dumps(config))
-    elif change == "processes":
-        be_process(monkeypatch, 1, 2)
     else:
         rows = Rows("csv") if change == "format" else Rows(include_text=True)
     with pytest.raises(BatchError, match=rf"labels\.part-.* another job \(other {change}\)"):
@@ -212,36 +196,33 @@ def test_a_job_of_version_0_1_is_left_alone(
     assert (tmp_path / "labels.part").read_text() == "POSITIVE\n"
 
 
+def test_a_job_that_several_processes_had_begun_is_left_alone(
+    model_folder: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As version 0.1 wrote it, process by process."""
+    output = tmp_path / "labels"
+    begin_job(monkeypatch, 2, model_folder, texts, output, Rows())
+    shard, manifest = parts_of(output)
+    job, _, pieces = manifest.read_text().partition("\n")
+    shared = json.loads(job) | {"processes": 2}
+    name = f"labels.part-{_identity(shared)}-1-of-2"
+    (tmp_path / f"{name}.manifest").write_text(json.dumps(shared) + "\n" + pieces)
+    manifest.unlink()
+    shard.rename(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(BatchError, match=rf"{name}: .* several processes shared.*delete .*part"):
+        predict_file(model_folder, texts, output, chunk_size=CHUNK)
+    assert (tmp_path / name).read_bytes() == before
+
+
 def test_a_model_is_the_same_wherever_it_lies(
     model_folder: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin_job(monkeypatch, 2, model_folder, texts, tmp_path / "labels", Rows())
     moved = model_folder.rename(tmp_path / "elsewhere")
-    assert predict_file(moved, texts, tmp_path / "labels", chunk_size=CHUNK)
-
-
-@pytest.mark.parametrize("count", [2, 3, 9])
-def test_processes_share_the_work(
-    count: int,
-    model_folder: Path,
-    texts: Path,
-    rows: Rows,
-    expected: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    output = tmp_path / "labels"
-    options: dict[str, Any] = {"rows": rows, "chunk_size": CHUNK}
-    for rank in reversed(range(count)):  # the main process last: in truth it waits for the others
-        be_process(monkeypatch, rank, count)
-        try:
-            with monkeypatch.context() as patch:
-                stop_after(patch, 1)
-                predict_file(model_folder, texts, output, **options)
-        except StoppedError:
-            predict_file(model_folder, texts, output, **options)
-    assert output.read_bytes() == expected
-    assert not list(tmp_path.glob("labels.part*"))
+    asked = stop_after(monkeypatch, 100)
+    predict_file(moved, texts, tmp_path / "labels", chunk_size=CHUNK)
+    assert len(asked) == 5
 
 
 def test_texts_are_read_and_rows_written_chunk_by_chunk(
@@ -262,36 +243,21 @@ def test_texts_are_read_and_rows_written_chunk_by_chunk(
     assert len(parts_of(tmp_path / "labels")[0].read_text().splitlines()) == 5 * CHUNK
 
 
-def test_two_real_processes_give_one_file(model_folder: Path, texts: Path, tmp_path: Path) -> None:
-    expected, output = tmp_path / "expected", tmp_path / "labels"
-    predict_file(model_folder, texts, expected, chunk_size=CHUNK)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command = [
-        "predict",
-        "--model",
-        model_folder,
-        "--input",
-        texts,
-        "--output",
-        output,
-        "--chunk_size",
-        CHUNK,
-    ]
-    subprocess.run(
-        [*launch, "-m", "sentiment_lstm", *map(str, command)],
-        check=True,
-        timeout=300,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert output.read_bytes() == expected.read_bytes()
-
-
-def test_several_processes_need_files(
-    model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("to_file", [True, False])
+def test_several_processes_do_not_do_the_same_work(
+    to_file: bool,
+    texts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert main(["predict", "--model", str(model_folder), "fine"]) == 1
-    assert "several processes need --input and" in capsys.readouterr().err
+    words = ["--input", str(texts), "--output", str(tmp_path / "labels")] if to_file else ["fine"]
+    assert main(["predict", *words]) == 1
+    error = capsys.readouterr().err
+    assert "one of 2 processes" in error
+    assert "--engine ray" in error, "what to do instead"
+    assert not (tmp_path / "labels").exists()
 
 
 # --- what has been written, and by whom ----------------------------------------------------------
@@ -357,12 +323,12 @@ def test_a_shard_is_compared_with_its_record_before_it_becomes_the_output(
     output = tmp_path / "labels"
     for damage in (_one_letter, _short, lambda part, _: part.write_bytes(part.read_bytes() + b"x")):
 
-        def join(*arguments: Any, damage: Callable[[Path, Path], None] = damage) -> None:
+        def finish(*arguments: Any, damage: Callable[[Path, Path], None] = damage) -> None:
             damage(*parts_of(output))
-            _join(*arguments)
+            _finish(*arguments)
 
         with monkeypatch.context() as patch:
-            patch.setattr(batch, "_join", join)
+            patch.setattr(batch, "_finish", finish)
             with pytest.raises(BatchError, match=r"is not what was written.*same command"):
                 predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
         assert not output.exists()
@@ -533,32 +499,6 @@ def test_a_job_on_a_full_disk_says_so_and_resumes(
     assert not list(tmp_path.glob("*.part*"))
 
 
-def test_the_join_on_a_full_disk_leaves_the_shards_and_no_more(
-    model_folder: Path,
-    texts: Path,
-    rows: Rows,
-    expected: bytes,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    output = tmp_path / "labels"
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    be_process(monkeypatch, 1, 2)
-    predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
-    be_process(monkeypatch, 0, 2)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", full)
-        with pytest.raises(DiskFullError, match=r"labels: there is no room for it \(No space left"):
-            predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
-    left = {path.name.rpartition("-of-")[2] for path in tmp_path.glob("labels*")}
-    assert left == {"2", "2.manifest"}
-    assert predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
-    assert output.read_bytes() == expected
-
-
 # --- options -------------------------------------------------------------------------------------
 
 
@@ -590,7 +530,7 @@ def test_a_job_with_code_of_its_own_resumes_with_the_same_code_only(
     assert done.returncode == 1
     assert "another job (other model)" in done.stderr
     code.write_text(before)
-    assert predict_file(model_folder, texts, output, **job)
+    predict_file(model_folder, texts, output, **job)
     assert len(asked) == 4
     assert len(output.read_text().splitlines()) == len(TEXTS)
 

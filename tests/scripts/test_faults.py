@@ -123,7 +123,7 @@ with tempfile.TemporaryDirectory() as folder:
     with changed(trainer.SentimentTrainer, "_load_from_checkpoint", resume_elsewhere):
         keep("damage, other weights", first(damage, 1))
     keep("damage", first(damage, 2))
-    with changed(batch, "hold_for_job", lambda hold: lambda *a, **k: nullcontext()):
+    with changed(batch, "hold", lambda hold: lambda *a, **k: nullcontext()):
         with changed(twice, "DELAYS", lambda delays: (0.0, 0.02, 0.05)):
             keep("twice, no lock", list(islice(twice.tallies(stage, 3, 0), 2))[1])
     keep("twice", first(twice, 1))
