@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import string
 import subprocess
 from pathlib import Path
 
@@ -65,6 +66,13 @@ def words(text: str) -> list[str]:
 def test_words(text: str, expected: str) -> None:
     # A blank within a word is written as an underscore.
     assert words(text) == [word.replace("_", " ") for word in expected.split()]
+
+
+@pytest.mark.parametrize("mark", string.punctuation)
+def test_a_mark_is_a_word_or_separates_words_wherever_it_stands(mark: str) -> None:
+    expected = ["good", "bad"] if mark in ".,:;\"'`()[]{}-_\\" else ["good", mark, "bad"]
+    for text in (f"good {mark} bad", f"good{mark} bad", f"good {mark}bad", f"good{mark}bad"):
+        assert words(text) == expected, text
 
 
 def test_offsets_point_into_the_original_text() -> None:
