@@ -46,6 +46,7 @@ def explain(
     label: str | None = None,
     method: str = "integrated_gradients",
     batch_tokens: int = 16_384,
+    start: torch.Tensor | None = None,
 ) -> Explanation:
     """Explain what a model says of one text; `SentimentPredictor.explain` calls this.
 
@@ -60,6 +61,7 @@ def explain(
         method: `"integrated_gradients"`, or `"occlusion"`: the score less that of the text
             without the word, once for each word. It is slower, and does not add up.
         batch_tokens: Tokens to compute at once.
+        start: A word vector `(size,)` that says nothing. Defaults to that of the unknown word.
 
     Returns:
         The explanation.
@@ -87,8 +89,8 @@ def explain(
     units = _units(text, encoding)
     # Also of a caller in inference mode, whose tensors have no gradient.
     with torch.inference_mode(False), torch.enable_grad():
-        vectors, baseline = _ends(model, tokenizer, backend, encoding)
-        score, start = question.of_vectors(torch.stack([vectors, baseline])).tolist()
+        vectors, baseline = _ends(model, tokenizer, backend, encoding, start)
+        score, before = question.of_vectors(torch.stack([vectors, baseline])).tolist()
         if method == "occlusion":
             contributions = _occlusion(question, encoding.ids, units)
         else:
@@ -102,7 +104,7 @@ def explain(
         for unit, contribution, after in zip(units, contributions, running, strict=True)
     )
     name = cast("dict[int, str]", model.config.id2label)[target]
-    return Explanation(text, words, name, score, start, method, predicted)
+    return Explanation(text, words, name, score, before, method, predicted)
 
 
 def integrated_gradients(
@@ -312,22 +314,25 @@ def _ends(
     tokenizer: PreTrainedTokenizerBase,
     backend: Tokenizer,
     encoding: Encoding,
+    start: torch.Tensor | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The vectors of a text and those of as many unknown words, each `(tokens, size)`."""
-    # What unknown words become: in the tutorial preset that is not what is called `unk_token`.
-    name = getattr(backend.model, "unk_token", None) or tokenizer.unk_token
-    unknown = None if name is None else backend.token_to_id(name)
-    if unknown is None:
-        raise ValueError(
-            "the tokenizer has no unknown word, from which integrated gradients start; "
-            "explain a model whose tokenizer has an `unk_token`"
-        )
-    ids = torch.tensor(encoding.ids, dtype=torch.long, device=model.device)
-    special = torch.tensor(encoding.special_tokens_mask, dtype=torch.bool, device=model.device)
+    """The vectors of a text and those to start from, each `(tokens, size)`."""
     embeddings = model.get_input_embeddings()
     assert isinstance(embeddings, torch.nn.Module)
-    vectors = embeddings(torch.stack([ids, ids.where(special, unknown)])).detach()
-    return vectors[0], vectors[1]
+    if start is None:
+        # What unknown words become: in the tutorial preset that is not what is called `unk_token`.
+        name = getattr(backend.model, "unk_token", None) or tokenizer.unk_token
+        unknown = None if name is None else backend.token_to_id(name)
+        if unknown is None:
+            raise ValueError(
+                "the tokenizer has no unknown word, from which integrated gradients start; "
+                "explain a model whose tokenizer has an `unk_token`"
+            )
+        start = embeddings(torch.tensor(unknown, device=model.device)).detach()
+    ids = torch.tensor(encoding.ids, dtype=torch.long, device=model.device)
+    vectors = embeddings(ids).detach()
+    special = torch.tensor(encoding.special_tokens_mask, dtype=torch.bool, device=model.device)
+    return vectors, torch.where(special[:, None], vectors, start)
 
 
 def _occlusion(question: _Question, ids: list[int], units: list[_Unit]) -> list[float]:

@@ -120,6 +120,7 @@ SHORTENED = {
     "python scripts/benchmark": "--limit 20 --rounds 1",
     "python scripts/faults": "--help",  # tests/scripts/test_faults.py does run it
     "python scripts/baselines.py": "--baselines tfidf",
+    "python scripts/explanations.py": "--limit 4",
     "python scripts/few_labels.py": (
         "--sizes 20 --draws 1 --baselines tfidf --train my/dev.ft.txt --test my/dev.ft.txt "
         f"{_ONE_STEP}"
