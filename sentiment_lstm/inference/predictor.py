@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -30,8 +30,9 @@ from .. import auto_classes  # noqa: F401 - registers our classes with the Auto 
 from ..data.columns import joined, text_columns
 from ..data.texts import chunks
 from ..tokenization import private_backend
-from .explain import explain
-from .explanation import Explanation
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
 
 # Texts that are sorted by length together. More make better batches and the first answer later.
 CHUNK_SIZE = 4096
@@ -265,6 +266,8 @@ class SentimentPredictor:
             TypeError: If it is no string; a list is explained text by text.
             ValueError: If it has a lone surrogate, or as in `inference.explain.explain`.
         """
+        from .explain import explain
+
         (prediction,) = self.predict([text])
         return explain(
             self.model,
