@@ -1,6 +1,6 @@
 """Let an ensemble of teachers predict each review of a recipe: its soft labels.
 
-    python scripts/teacher.py scripts/recipes/distilled.yaml [--members lstm tfidf] [--folds 3]
+    python scripts/teacher.py scripts/recipes/teacher.yaml [--members lstm tfidf] [--folds 3]
         [--once minilm mpnet] [--weights equal]
 
 The recipe says where they go (`soft_labels`), on which reviews the ensemble is trained (`train`)
