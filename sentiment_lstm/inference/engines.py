@@ -227,7 +227,7 @@ def _pandas_function(
                 for name in _needed(list(frame.columns), text_column)
             }
             labels, scores = _answers(loaded, columns, text_column)
-            yield frame.assign(**{_LABEL: labels, _SCORE: scores})
+            yield frame.assign(predicted_label=labels, predicted_score=scores)
 
     return answer
 
