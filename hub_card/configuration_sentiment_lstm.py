@@ -125,6 +125,8 @@ class SentimentLSTMConfig(PreTrainedConfig):
                 f"{type(self).__name__}: `num_labels` must be an integer from 1 to "
                 f"{LARGEST['num_labels']} (see LARGEST); got {labels!r}"
             )
+        if self.label2id is not None:  # numbers may be written as text
+            self.label2id = {name: _as_id(index) for name, index in self.label2id.items()}
         if self.id2label is None and self.label2id is not None:
             self.id2label = {int(index): name for name, index in self.label2id.items()}
         elif self.id2label is None and kwargs.get("num_labels", 2) == 2:
@@ -289,6 +291,11 @@ _COMMON_KEYS = frozenset(
         "use_return_dict",
     }
 )
+
+
+def _as_id(value: Any) -> Any:
+    """The number that a text is, else the value as it is, for the checks to refuse."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 def _is_int(value: object, low: int, high: int) -> bool:

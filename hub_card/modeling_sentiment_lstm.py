@@ -33,9 +33,12 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+from transformers.utils import logging
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_sentiment_lstm import SentimentLSTMConfig
+
+logger = logging.get_logger(__name__)
 
 # What is known of the text read so far, by name; every tensor has the batch dimension first.
 State = dict[str, torch.Tensor]
@@ -247,7 +250,10 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
         output_hidden_states: bool | None = None,
         *,
         output_last_hidden_state: bool = True,
+        output_attentions: bool | None = None,
+        token_type_ids: torch.Tensor | None = None,
         return_dict: bool | None = None,  # read by the decorator
+        **kwargs: Any,
     ) -> SentimentLSTMModelOutput | tuple[Any, ...]:
         """Read a batch of reviews, or the next pieces of them.
 
@@ -267,7 +273,10 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
             output_last_hidden_state: Whether to return those of the last one. Without them a
                 batch that is too large for one run of a layer is pooled in little memory besides
                 its ids, in evaluation and without gradients: see `_pool_in_pieces`.
+            output_attentions: An LSTM has none; who asks for them is warned, once.
+            token_type_ids: Ignored: to an LSTM, two texts are words one after another.
             return_dict: Whether to return a `SentimentLSTMModelOutput` rather than a tuple.
+            **kwargs: What other models take. Ignored, with a warning of each name, once.
 
         Returns:
             See `SentimentLSTMModelOutput`. With `config.pad_to_length` the sequence length of
@@ -277,6 +286,7 @@ class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
             ValueError: If not just one of `input_ids` and `inputs_embeds` is given, if shapes do
                 not fit, or if the architecture cannot read in pieces.
         """
+        _warn_of_ignored(output_attentions=output_attentions, **kwargs)
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
         words = self._validate_inputs(input_ids, attention_mask, inputs_embeds, state, use_cache)
@@ -495,6 +505,24 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
         self.classifier = nn.Linear(pooled_size, 1 if config.single_logit else self.num_labels)
         self.post_init()
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+        """Load a model; see `PreTrainedModel.from_pretrained` for the arguments.
+
+        Where the head is new, as with another number of labels, `config.temperature` is 1: the
+        folder's was fitted to another head.
+
+        Returns:
+            The model, and with `output_loading_info=True` also what was found.
+        """
+        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model, report = loaded
+        # By name, or name and shapes.
+        new = [*report["missing_keys"], *report["mismatched_keys"]]
+        if any("classifier." in str(key) for key in new):
+            model.config.temperature = 1.0
+        return (model, report) if output_loading_info else model
+
     @can_return_tuple
     def forward(
         self,
@@ -506,7 +534,10 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
         use_cache: bool | None = None,
         output_hidden_states: bool | None = None,
         *,
+        output_attentions: bool | None = None,
+        token_type_ids: torch.Tensor | None = None,
         return_dict: bool | None = None,  # read by the decorator
+        **kwargs: Any,
     ) -> SentimentLSTMClassifierOutput | tuple[Any, ...]:
         """Classify a batch of reviews, of any length.
 
@@ -519,7 +550,10 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
             state: See there; the logits are those of the text read so far.
             use_cache: See there.
             output_hidden_states: See there.
+            output_attentions: See there.
+            token_type_ids: See there.
             return_dict: Whether to return a `SentimentLSTMClassifierOutput` rather than a tuple.
+            **kwargs: See there.
 
         Returns:
             See `SentimentLSTMClassifierOutput`.
@@ -532,7 +566,9 @@ class SentimentLSTMForSequenceClassification(SentimentLSTMPreTrainedModel):
             use_cache=use_cache,
             output_hidden_states=output_hidden_states,
             output_last_hidden_state=False,
+            output_attentions=output_attentions,
             return_dict=True,
+            **kwargs,
         )
         logits = self.classifier(self.dropout(outputs.pooler_output))  # (B, num_labels)
         if self.config.temperature != 1:
@@ -757,6 +793,13 @@ _CELLS_BEHIND = ("hidden_behind", "cell_behind")
 # primitive"). A piece of what is larger takes this much: enough for full speed.
 _LARGEST_RUN = 2**31
 _PIECE = 2**25
+
+
+def _warn_of_ignored(**arguments: Any) -> None:
+    """Say, once for each, which arguments a model was given in vain."""
+    for name, value in arguments.items():
+        if value is not None and value is not False:
+            logger.warning_once(f"SentimentLSTM ignores `{name}`, which an LSTM has no use for")
 
 
 def _new_lstm_parameter(name: str, parameter: torch.Tensor) -> torch.Tensor:

@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,10 @@ def test_label_names_follow_from_each_other() -> None:
     ids = {"bad": 0, "so-so": 1, "good": 2}
     assert SentimentLSTMConfig(id2label=names).label2id == ids
     assert SentimentLSTMConfig(label2id=ids).id2label == names
+    as_text = {"bad": "0", "so-so": "1", "good": "2"}
+    for named in ({}, {"id2label": names}):
+        config = make(label2id=as_text, **named)
+        assert (config.id2label, config.label2id) == (names, ids)
     assert make(num_labels=3).id2label == {
         0: "LABEL_0",
         1: "LABEL_1",
@@ -120,6 +125,11 @@ def test_label_names_given_to_from_pretrained_replace_those_of_the_folder(
         for found in (config, AutoConfig.from_pretrained(tmp_path / "second")):
             assert (found.id2label, found.label2id) == (names, ids)
             assert found.num_labels == len(names)
+    path = tmp_path / "first" / "config.json"
+    config_json = json.loads(path.read_text())
+    config_json["label2id"] = {name: str(index) for name, index in config_json["label2id"].items()}
+    path.write_text(json.dumps(config_json))
+    assert AutoConfig.from_pretrained(tmp_path / "first").label2id == {"NEGATIVE": 0, "POSITIVE": 1}
     _, unused = AutoConfig.from_pretrained(
         tmp_path / "first", id2label=names, other=1, return_unused_kwargs=True
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from logging import Logger
 from pathlib import Path
 from typing import Any
 
@@ -440,6 +441,27 @@ def test_another_number_of_labels_takes_a_new_head(make_model: MakeModel, tmp_pa
     assert loaded(torch.tensor([[5, 6]])).logits.shape == (1, 3)
 
 
+@pytest.mark.parametrize("first", ["classifier", "backbone"])
+def test_a_new_head_forgets_the_temperature_of_the_old_one(
+    first: str, make_model: MakeModel, tmp_path: Path
+) -> None:
+    saved = make_model(temperature=2.5)
+    (saved if first == "classifier" else saved.model).save_pretrained(tmp_path)
+
+    def temperature(**options: Any) -> Any:
+        loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path, **options)
+        return loaded.config.temperature
+
+    other = {"num_labels": 5, "ignore_mismatched_sizes": True}
+    assert temperature() == (2.5 if first == "classifier" else 1)
+    assert temperature(**other) == 1
+    result: Any = SentimentLSTMForSequenceClassification.from_pretrained(
+        tmp_path, output_loading_info=True, **other
+    )
+    assert result[0].config.temperature == 1
+    assert "missing_keys" in result[1]
+
+
 def test_embeddings_can_be_resized(make_model: MakeModel) -> None:
     model = make_model()
     before = model.model.embeddings.weight.detach().clone()
@@ -470,6 +492,34 @@ def test_outputs_are_the_standard_ones(
     assert torch.equal(as_tuple[1], output.logits)
     model.config.return_dict = False
     assert torch.equal(model(ids, mask)[0], output.logits)
+
+
+def test_what_other_models_take_changes_nothing_and_is_warned_about(
+    make_model: MakeModel,
+    batch: tuple[torch.Tensor, torch.Tensor],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What PEFT, say, passes to every classifier."""
+    Logger.warning_once.cache_clear()  # type: ignore[attr-defined] # of transformers
+    model = randomised(make_model())
+    ids, mask = batch
+    for part in (model, model.model):
+        expected = part(ids, mask)[0]
+        silent = part(
+            ids,
+            mask,
+            token_type_ids=torch.zeros_like(ids),
+            output_attentions=False,
+            head_mask=None,
+        )
+        assert torch.equal(silent[0], expected)
+        assert caplog.text == ""
+    for _ in range(2):
+        output = model(ids, mask, output_attentions=True, position_ids=torch.zeros_like(ids))
+        assert torch.equal(output.logits, model(ids, mask).logits)
+        assert output.attentions is None
+    for name in ("output_attentions", "position_ids"):
+        assert caplog.text.count(f"ignores `{name}`") == 1
 
 
 def test_losses_are_those_of_the_problem_types(
