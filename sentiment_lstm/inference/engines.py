@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # Beside the answers once all of them are there, as Hadoop and Spark have it.
 SUCCESS_FILE = "_SUCCESS"
 
+# With fewer, Ray does not count those of the workers.
+_FEW_CORES = 4
+
 _LABEL, _SCORE = "predicted_label", "predicted_score"
 _FORMATS = (".parquet", ".csv", ".jsonl", ".json")
 _HINT = "Leave such rows out, or put a text in their place (an empty one is allowed)."
@@ -139,8 +142,7 @@ def predict_with_ray(
             fn_constructor_args=(predictor, text_column),
             batch_size=chunk_size,
             batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(min_size=1),
-            **({"num_gpus": 1} if ray.cluster_resources().get("GPU") else {"num_cpus": 1}),
+            **_workers(ray),
         )
         answers.write_parquet(folder, filesystem=_arrow(folder_system))
         folder_system.makedirs(folder, exist_ok=True)  # there is none where there are no rows
@@ -256,6 +258,19 @@ def _import_ray() -> Any:
             f"Ray is not installed ({error}): pip install 'sentiment-lstm[ray]'"
         ) from error
     return ray
+
+
+def _workers(ray: Any) -> dict[str, Any]:
+    """How many workers there may be, and what each of them takes of the cluster."""
+    there = ray.cluster_resources()
+    if gpus := int(there.get("GPU", 0)):
+        return {"compute": ray.data.ActorPoolStrategy(min_size=1, max_size=gpus), "num_gpus": 1}
+    cores = int(there.get("CPU", 1)) or 1
+    # Where there are few, workers would hold all of them, and nobody could read for them.
+    return {
+        "compute": ray.data.ActorPoolStrategy(min_size=1, max_size=cores),
+        "num_cpus": 1 if cores >= _FEW_CORES else 0,
+    }
 
 
 def _own_error(error: Exception, output: str) -> Exception:

@@ -6,6 +6,7 @@ import json
 import pickle
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas
@@ -169,6 +170,25 @@ def test_answers_are_not_put_beside_others(
         engines._new_folder(str(tmp_path))
     with pytest.raises(OutputError, match="is a file"):
         engines._new_folder(str(tmp_path / content[0]))
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ({"CPU": 1.0}, {"max_size": 1, "num_cpus": 0}),
+        ({"CPU": 3.0}, {"max_size": 3, "num_cpus": 0}),
+        ({"CPU": 16.0}, {"max_size": 16, "num_cpus": 1}),
+        ({"CPU": 16.0, "GPU": 2.0}, {"max_size": 2, "num_gpus": 1}),
+    ],
+)
+def test_workers_leave_a_core_to_those_who_read(
+    there: dict[str, float], expected: dict[str, int]
+) -> None:
+    data = SimpleNamespace(ActorPoolStrategy=lambda **size: size)
+    asked = engines._workers(SimpleNamespace(data=data, cluster_resources=lambda: there))
+    size = asked.pop("compute")
+    assert size.pop("min_size") == 1
+    assert {**size, **asked} == expected
 
 
 class StubData:
