@@ -31,7 +31,6 @@ import torch
 from torch import nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
-from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils import logging
 from transformers.utils.generic import can_return_tuple
@@ -196,25 +195,26 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        # The functions of `init` leave alone what was loaded, parameter by parameter.
         if isinstance(module, nn.Embedding):
             values = torch.empty_like(module.weight).normal_(std=self.config.initializer_range)
             if module.padding_idx is not None:
                 values[module.padding_idx] = 0.0
-            init.copy_(module.weight, values)
+            _start_with(module.weight, values)
         elif isinstance(module, SentimentLSTMPooler) and module.attention is not None:
-            init.zeros_(module.attention)
+            _start_with(module.attention, torch.zeros_like(module.attention))
         elif self.config.initialization == "torch" and isinstance(module, (nn.LSTM, nn.Linear)):
             width = module.hidden_size if isinstance(module, nn.LSTM) else module.in_features
             for parameter in module.parameters():
-                init.uniform_(parameter, -(width**-0.5), width**-0.5)
+                values = torch.empty_like(parameter).uniform_(-(width**-0.5), width**-0.5)
+                _start_with(parameter, values)
         elif isinstance(module, nn.LSTM):
             for name, parameter in module.named_parameters():
-                init.copy_(parameter, _new_lstm_parameter(name, parameter))
+                _start_with(parameter, _new_lstm_parameter(name, parameter))
         elif isinstance(module, nn.Linear):
-            init.xavier_uniform_(module.weight)
+            weight = nn.init.xavier_uniform_(torch.empty_like(module.weight))
+            _start_with(module.weight, weight)
             if module.bias is not None:
-                init.zeros_(module.bias)
+                _start_with(module.bias, torch.zeros_like(module.bias))
 
 
 class SentimentLSTMModel(SentimentLSTMPreTrainedModel):
@@ -800,6 +800,15 @@ def _warn_of_ignored(**arguments: Any) -> None:
     for name, value in arguments.items():
         if value is not None and value is not False:
             logger.warning_once(f"SentimentLSTM ignores `{name}`, which an LSTM has no use for")
+
+
+def _start_with(parameter: torch.Tensor, values: torch.Tensor) -> None:
+    """Set a parameter, unless it was loaded, as the functions of `transformers.initialization` do.
+
+    Version 4 has no such module: it loads what it finds after this.
+    """
+    if not getattr(parameter, "_is_hf_initialized", False):
+        parameter.copy_(values)
 
 
 def _new_lstm_parameter(name: str, parameter: torch.Tensor) -> torch.Tensor:

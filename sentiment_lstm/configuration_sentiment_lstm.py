@@ -1,12 +1,13 @@
 """Configuration of the LSTM sentiment classifier. This file travels to the Hub with the weights."""
 
 import dataclasses
+import inspect
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from transformers import PreTrainedConfig
+from transformers import PretrainedConfig  # version 4 knows no other spelling
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,36 @@ _DROPOUTS = (
 )
 
 
-class SentimentLSTMConfig(PreTrainedConfig):
+if TYPE_CHECKING or dataclasses.is_dataclass(PretrainedConfig):
+    _Base = PretrainedConfig
+else:  # transformers below 5.4
+
+    @dataclasses.dataclass(init=False, repr=False, eq=False)
+    class _Base(PretrainedConfig):
+        """A config that is made as in newer versions: the fields, then `__post_init__`."""
+
+        id2label: dict[int, str] | None = None
+        label2id: dict[str, int] | None = None
+        problem_type: str | None = None
+
+        def __init_subclass__(cls, **kwargs: Any) -> None:
+            super().__init_subclass__(**kwargs)
+            dataclasses.dataclass(cls, init=False, repr=False, eq=False)
+
+        def __init__(self, **kwargs: Any) -> None:
+            for field in dataclasses.fields(self):
+                setattr(self, field.name, kwargs.pop(field.name, field.default))
+            self.__post_init__(**kwargs)
+
+        def __post_init__(self, **kwargs: Any) -> None:
+            fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+            labels = {name: fields.pop(name) for name in ("id2label", "label2id", "problem_type")}
+            super().__init__(**labels, **kwargs)
+            # Only now, as version 4 has a `temperature` of its own, for models that write.
+            vars(self).update(fields)
+
+
+class SentimentLSTMConfig(_Base):
     """Everything that decides the architecture of a `SentimentLSTMModel` and its classifier.
 
     The defaults are the *default preset*: padding is masked out, so a review's logits do not
@@ -277,6 +307,7 @@ class SentimentLSTMConfig(PreTrainedConfig):
 # What transformers writes into config.json or passes on besides the declared fields.
 _COMMON_KEYS = frozenset(
     {
+        *inspect.signature(PretrainedConfig.__init__).parameters,
         "attn_implementation",
         "auto_map",
         "custom_pipelines",
@@ -287,6 +318,7 @@ _COMMON_KEYS = frozenset(
         "output_attentions",
         "tokenizer_class",
         "torch_dtype",
+        "transformers_version",
         "use_cache",
         "use_return_dict",
     }
