@@ -22,9 +22,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .explanation import Explanation, Word
 
 METHODS = ("integrated_gradients", "occlusion")
-# Tokens of a text: each is read at some dozens of points, and the memory for a gradient grows
-# with it.
-LONGEST = 20_000
+# Tokens of a text: it is read at some dozens of points, a long one at hundreds, and the memory for
+# a gradient grows with it.
+LONGEST = 5_000
 
 # How much of what the words change altogether may be missing before it is spread over them.
 TOLERANCE = 0.01
