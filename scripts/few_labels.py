@@ -4,9 +4,10 @@
 
 The recipe (default: `scripts/recipes/fine_tune.yaml`) is trained from its classifier on so many
 reviews of `--train`, drawn at random, each draw with the next seed; a larger set of one draw holds
-the smaller ones. A fifth of each set are the recipe's validation reviews, which fit the temperature:
-they are among the labels that are counted, while the baselines learn from all. Every model is measured
-on `--test`, which nothing is chosen by, and the classifier also as it comes, without any of the reviews.
+the smaller ones. A fifth of each set is the recipe's validation reviews, to fit the temperature;
+they are among the labels that are counted, while the baselines learn from all. Every model is
+measured on `--test`, which nothing is chosen by, and the classifier also as it comes, without any
+of the reviews.
 
 Prints a table and writes `--json` with a picture beside it. The runs are kept below `--output_dir`;
 the same command resumes an interrupted one, and adds what is new of sizes, draws or baselines.
