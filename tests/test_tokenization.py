@@ -20,6 +20,7 @@ from sentiment_lstm.tokenization import (
     build_tokenizer,
     count_words,
     iter_words,
+    save_tokenizer,
     train_tokenizer,
 )
 
@@ -290,8 +291,12 @@ def test_a_process_without_this_package_loads_the_same_tokenizer(
     preset: dict[str, object], tmp_path: Path
 ) -> None:
     tokenizer = train_tokenizer(REVIEWS, min_frequency=1, **preset)  # type: ignore[arg-type]
-    tokenizer.save_pretrained(tmp_path)
-    assert not list(tmp_path.glob("*.py"))
+    names = ["tokenizer.json", "tokenizer_config.json"]
+    assert sorted(path.name for path in save_tokenizer(tokenizer, tmp_path)) == names
+    assert sorted(os.listdir(tmp_path)) == names
+    # The name that transformers 4 knows, too.
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
     texts = [*REVIEWS, "_PAD quagga _UNK", "lamp " * 300]
     done = subprocess.run(
         [sys.executable, "-c", LOAD_ELSEWHERE, str(tmp_path)],

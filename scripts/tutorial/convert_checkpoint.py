@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from sentiment_lstm import SentimentLSTMConfig, SentimentLSTMForSequenceClassification
-from sentiment_lstm.tokenization import TUTORIAL_PRESET, build_tokenizer
+from sentiment_lstm.tokenization import TUTORIAL_PRESET, build_tokenizer, save_tokenizer
 
 
 class CheckpointError(ValueError):
@@ -61,7 +61,7 @@ def convert(state_dict_path: Path, words_path: Path, output: Path) -> Path:
     except ValueError as error:
         raise CheckpointError(f"{words_path}: not the tutorial's word2idx: {error}") from error
     model.save_pretrained(output)
-    tokenizer.save_pretrained(output)
+    save_tokenizer(tokenizer, output)
     return output
 
 

@@ -24,6 +24,7 @@ from torch import nn
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
 from ..files import ONNX_FILE
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
+from ..tokenization import save_tokenizer
 from .predictor import load_model
 
 try:
@@ -91,7 +92,7 @@ def export(
         if int8:
             _quantize(file)
         loaded.config.save_pretrained(unfinished)
-        tokenizer.save_pretrained(unfinished)
+        save_tokenizer(tokenizer, unfinished)
         for path in sorted(Path(unfinished).iterdir(), key=lambda path: path == file):
             shutil.move(path, folder / path.name)
     return folder

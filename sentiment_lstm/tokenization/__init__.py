@@ -10,14 +10,18 @@ What a word is, is one of two sets of rules ([`Words`]): `plain_words`, the defa
 
 from __future__ import annotations
 
+import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Literal, TypedDict, get_args
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
+from ..files import write_json
 from . import nltk_words, plain_words
 
 PAD_TOKEN = "_PAD"
@@ -192,6 +196,38 @@ def build_tokenizer(
         # out of the raw text before anything else happens.
         split_special_tokens=True,
     )
+
+
+def save_tokenizer(
+    tokenizer: PreTrainedTokenizerBase, folder: str | os.PathLike[str]
+) -> list[Path]:
+    """Save a tokenizer so that transformers 4 reads it too; see `write_old_class_name`.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        folder: Where to.
+
+    Returns:
+        The files.
+    """
+    paths = [Path(path) for path in tokenizer.save_pretrained(folder)]
+    write_old_class_name(folder)
+    return paths
+
+
+def write_old_class_name(folder: str | os.PathLike[str]) -> None:
+    """Name the class of a saved tokenizer as all versions of transformers do.
+
+    Version 5 writes a new name of `PreTrainedTokenizerFast`, and version 4 then finds no tokenizer.
+
+    Args:
+        folder: Where a tokenizer was saved, or none.
+    """
+    path = Path(folder, "tokenizer_config.json")
+    if path.is_file():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("tokenizer_class") == "TokenizersBackend":
+            write_json(path, content | {"tokenizer_class": "PreTrainedTokenizerFast"})
 
 
 def private_backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:

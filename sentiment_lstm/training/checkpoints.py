@@ -17,6 +17,7 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from ..data.sources import file_digest
 from ..files import dump_json, naming_full_disk, sync_folder, write_json
+from ..tokenization import write_old_class_name
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +62,14 @@ class SealingTrainer(Trainer):
         folder: str = super()._get_output_dir(trial)
         return os.path.join(folder, STAGING_FOLDER) if self._is_staging else folder
 
-    def _save(self, *arguments: Any, **options: Any) -> None:
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         # The arguments of training are pickled as they are.
         token, self.args.hub_token = self.args.hub_token, None
         try:
-            super()._save(*arguments, **options)
+            super()._save(output_dir, state_dict)
         finally:
             self.args.hub_token = token
+        write_old_class_name(output_dir or str(self.args.output_dir))
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Nothing: `Trainer` comes here when it has saved, before the checkpoint is whole."""

@@ -41,6 +41,7 @@ from ..files import (
 from ..inference.predictor import ModelError, SentimentPredictor, load_model
 from ..locks import hold_for_job
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
+from ..tokenization import save_tokenizer
 from .checkpoints import STAGING_FOLDER, newest_whole_checkpoint
 from .preprocessing import Reviews, load_all, make_tokenizer, tokenize, training_tokens
 from .pretraining import SentimentLSTMForPreTraining
@@ -377,8 +378,7 @@ def _write_tokenizer(
         tokenizer = kept_tokenizer(recipe)
     if tokenizer is None:
         tokenizer = make_tokenizer(recipe.tokenizer, reviews)
-    paths = map(Path, tokenizer.save_pretrained(folder))
-    written = {path.name: file_digest(path) for path in paths}
+    written = {path.name: file_digest(path) for path in save_tokenizer(tokenizer, folder)}
     sync_folder(folder)
     if changed and written != claimed.written:
         raise RecipeError(
