@@ -156,6 +156,9 @@ def draw_curve(curve: Curve, path: Path) -> None:
         for (name, points), marker in zip(models.items(), "os^Dv", strict=False):
             axes.plot(list(points), [100 * y for y in points.values()], marker=marker, label=name)
         axes.set(title=title, xscale="log", xlabel="training reviews", ylabel="accuracy (%)")
+        sizes = sorted({size for points in models.values() for size in points})
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
     panels[0].legend()
     figure.savefig(path, dpi=120, metadata={"Software": None})
