@@ -1,4 +1,4 @@
-"""From the other side: what datasets, evaluate and accelerate do with our parts."""
+"""From the other side: what datasets, evaluate, peft and accelerate do with our parts."""
 
 import json
 import os
@@ -14,7 +14,13 @@ import pytest
 import torch
 import yaml
 from torch.utils.data import DataLoader
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+)
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
 from sentiment_lstm.data.dataset import load_reviews
@@ -126,6 +132,55 @@ def test_metrics_can_be_combined() -> None:
         for which in ("first", "second")
         for name, value in (expected or {}).items()
     }
+
+
+# --- peft ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")  # peft asks
+def test_an_adapter_trains_and_is_loaded_on_top_of_its_model(
+    model_folder: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """LoRA on the word vectors, one layer and the head as a whole; the rest stays as it was."""
+    import peft  # takes its time
+
+    def load() -> Any:
+        return AutoModelForSequenceClassification.from_pretrained(model_folder).eval()
+
+    config = peft.LoraConfig(
+        task_type="SEQ_CLS", r=4, target_modules=["embeddings"], modules_to_save=["layers.0"]
+    )
+    model: Any = peft.get_peft_model(load(), config)
+    arguments = TrainingArguments(
+        str(tmp_path / "run"),
+        max_steps=2,
+        learning_rate=0.1,
+        gradient_accumulation_steps=2,
+        save_strategy="no",
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    texts = ["I love it: works well.", "Broke in a week: a waste of money."]
+    rows: Any = [dict(tokenizer(text), labels=1 - i) for i, text in enumerate(texts)] * 16
+    trainer = Trainer(model, arguments, train_dataset=rows, processing_class=tokenizer)
+    assert not trainer.model_accepts_loss_kwargs, "the loss is a mean: it is not to be scaled"
+    trainer.train()
+    model.save_pretrained(tmp_path / "adapter")
+
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = model.eval()(**batch).logits
+        base = load()
+        assert not torch.allclose(base(**batch).logits, expected, atol=0.01)
+        again = peft.PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+        assert torch.equal(again(**batch).logits, expected)
+        merged = again.merge_and_unload()
+        torch.testing.assert_close(merged(**batch).logits, expected)
+    for part in (merged, tokenizer):
+        part.save_pretrained(tmp_path / "merged")
+    alone, _ = load_model(tmp_path / "merged")
+    with torch.no_grad():
+        torch.testing.assert_close(alone(**batch).logits, expected)
 
 
 # --- accelerate ----------------------------------------------------------------------------------
