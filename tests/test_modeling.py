@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from support import DEFAULT_PRESETS, EVERY_POOLING, PRESETS, TUTORIAL_PRESET, randomised
 from torch import nn
-from torch.export._patches import register_lstm_while_loop_decomposition
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from sentiment_lstm import (
@@ -647,11 +646,12 @@ def test_without_a_bf16_kernel_the_layers_run_in_fp32(
 def test_export_gives_the_same_for_other_sizes(
     preset: dict[str, Any], make_model: MakeModel, batch: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
+    # Plain export unrolls an LSTM to the example's length (pytorch issue 115092).
+    patches = pytest.importorskip("torch.export._patches", reason="torch 2.11 has it")
     model = randomised(make_model(**preset))
     sizes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("sequence", min=1)}
     example = (torch.randint(2, 40, (2, 5)), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]))
-    # Plain export unrolls an LSTM to the example's length (pytorch issue 115092).
-    with register_lstm_while_loop_decomposition(), torch.no_grad():
+    with patches.register_lstm_while_loop_decomposition(), torch.no_grad():
         exported = torch.export.export(
             model, example, dynamic_shapes={"input_ids": sizes, "attention_mask": sizes}
         ).module()

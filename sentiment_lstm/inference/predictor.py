@@ -380,6 +380,8 @@ def computes_in_bf16(device: torch.device) -> bool:
     """Whether a device has bf16 arithmetic; elsewhere it is emulated, and slower than fp32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if not hasattr(torch.cpu, "get_capabilities"):  # torch below 2.11
+        return False
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
