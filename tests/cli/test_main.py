@@ -145,6 +145,7 @@ def test_an_interrupt_that_a_library_turns_into_an_error_is_still_one(
     assert capsys.readouterr().err.startswith("sentiment-lstm: interrupted; the same command")
 
 
+RESUMES = "; with --input and --output, and no --engine, the same command resumes"
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
@@ -189,8 +190,7 @@ def test_a_signal_while_it_starts_ends_with_one_line(
     ignored = ("import time:", "Loading weights")
     lines = [line for line in rest.splitlines() if not line.strip("\r").startswith(ignored)]
     assert lines == [
-        f"sentiment-lstm: {SIGNALS[number]}"
-        + ("; with --input and --output the same command resumes" if module != "argparse" else "")
+        f"sentiment-lstm: {SIGNALS[number]}" + (RESUMES if module != "argparse" else "")
     ]
 
 
@@ -249,9 +249,7 @@ def test_a_signal_while_it_works_ends_with_one_line(
         assert process.wait(timeout=60) == 128 + number
         lines = process.stderr.read().splitlines()
     said = [line for line in lines if line.strip() and "Loading weights" not in line]
-    assert said == [
-        f"sentiment-lstm: {SIGNALS[number]}; with --input and --output the same command resumes"
-    ]
+    assert said == [f"sentiment-lstm: {SIGNALS[number]}{RESUMES}"]
 
 
 def test_the_workers_of_a_command_end_without_a_word() -> None:
