@@ -36,11 +36,8 @@ if TYPE_CHECKING:
 
 # Texts that are sorted by length together. More make better batches and the first answer later.
 CHUNK_SIZE = 4096
-# Tokens in a batch, padding included: few enough to stay in a core's cache.
-BATCH_TOKENS = 4096
-# From this many texts on, a batch ends where their length changes: it then needs no padding, which
-# costs more (masks, and a reversal of each text by itself) than smaller batches do.
-_ENOUGH_ALIKE = 8
+# Tokens in a batch, padding included: enough to fill two cores, little enough to stay in cache.
+BATCH_TOKENS = 16_384
 
 # Between the probabilities of the best two labels: what the low-precision copy says with less is
 # computed again. In bf16 a probability was wrong by 0.005 at most (5,459 reviews), so the gap
@@ -520,21 +517,12 @@ def _padded(
 
 
 def _batches(order: list[int], lengths: list[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Cut indices, longest first, into batches of one length where there are enough such texts.
-
-    No batch exceeds `batch_tokens` with its padding, unless it is a single text.
-    """
-    batch: list[int] = []
-    for index in order:
-        longest = max(1, lengths[batch[0]]) if batch else 1
-        full = (len(batch) + 1) * longest > batch_tokens
-        shorter = len(batch) >= _ENOUGH_ALIKE and lengths[index] < lengths[batch[-1]]
-        if batch and (full or shorter):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+    """Cut indices, longest first, where a batch would exceed `batch_tokens` with its padding."""
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
 
 
 def _refuse_no_numbers(probabilities: NDArray[np.float32], dtype: torch.dtype, start: int) -> None:
