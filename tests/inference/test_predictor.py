@@ -189,6 +189,23 @@ def test_batches_count_the_padding_that_the_model_adds(
     assert sizes == [4, 4, 2]
 
 
+def test_texts_of_one_length_share_batches_without_padding(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    batches: list[torch.Tensor] = []
+    hook = model.register_forward_pre_hook(lambda _, arguments: batches.append(arguments[1]))
+    lengths = [3] * 20 + [5] * 12 + [12, 11, 40]
+    predictor = SentimentPredictor(model, tokenizer, batch_tokens=60)
+    answers = predictor.predict_proba(["fine " * length for length in lengths])
+    hook.remove()
+    shapes = [tuple(mask.shape) for mask in batches]
+    # Two of nearly the same length are too few for batches of their own.
+    assert shapes == [(1, 40), (5, 12), (9, 5), (20, 3)]
+    assert [bool(mask.all()) for mask in batches] == [True, False, True, True]
+    one_by_one = np.concatenate([predictor.predict_proba(["fine " * length]) for length in lengths])
+    np.testing.assert_allclose(answers, one_by_one, atol=1e-6)
+
+
 def test_texts_are_taken_as_they_are_needed(
     model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
 ) -> None:
