@@ -16,10 +16,16 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ..data.columns import joined, text_columns
+from ..data.columns import text_columns
 from ..data.sources import MAX_LINE_BYTES, ReviewError
 from ..outputs import OutputError
-from .predictor import CHUNK_SIZE, SentimentPredictor
+from .predictor import (
+    CHUNK_SIZE,
+    LABEL_COLUMN,
+    SCORE_COLUMN,
+    SentimentPredictor,
+    answer_columns,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -33,7 +39,7 @@ SUCCESS_FILE = "_SUCCESS"
 # With fewer, Ray does not count those of the workers.
 _FEW_CORES = 4
 
-_LABEL, _SCORE = "predicted_label", "predicted_score"
+_WHERE = "the reviews"
 _FORMATS = (".parquet", ".csv", ".jsonl", ".json")
 _HINT = "Leave such rows out, or put a text in their place (an empty one is allowed)."
 
@@ -79,10 +85,10 @@ class TablePredictor:
 
         names, named = table.column_names, self._text_column
         columns = {name: table.column(name).to_pylist() for name in _needed(names, named)}
-        labels, scores = _answers(self._predictor, columns, named)
-        return table.append_column(_LABEL, pyarrow.array(labels, pyarrow.string())).append_column(
-            _SCORE, pyarrow.array(scores, pyarrow.float64())
-        )
+        answers = _answers(self._predictor, columns, named)
+        for name, kind in ((LABEL_COLUMN, pyarrow.string()), (SCORE_COLUMN, pyarrow.float64())):
+            table = table.append_column(name, pyarrow.array(answers[name], kind))
+        return table
 
 
 def predict_with_ray(
@@ -182,7 +188,7 @@ def predict_with_spark(
     _needed(reviews.columns, text_column)
     if not isinstance(model, SentimentPredictor):
         model = SentimentPredictor.from_pretrained(model, low_precision=True)
-    added = [StructField(_LABEL, StringType()), StructField(_SCORE, DoubleType())]
+    added = [StructField(LABEL_COLUMN, StringType()), StructField(SCORE_COLUMN, DoubleType())]
     schema = StructType([*reviews.schema.fields, *added])
     return reviews.mapInPandas(_pandas_function(pickle.dumps(model), text_column), schema)
 
@@ -190,10 +196,10 @@ def predict_with_spark(
 # --- answers -------------------------------------------------------------------------------------
 
 
-def _needed(names: list[str], text_column: str | None, where: str = "the reviews") -> list[str]:
+def _needed(names: list[str], text_column: str | None, where: str = _WHERE) -> list[str]:
     """The columns that are read; raises if there are none, or the answers' names are taken."""
     text, title = text_columns(names, where, text=text_column)
-    for name in (_LABEL, _SCORE):
+    for name in (LABEL_COLUMN, SCORE_COLUMN):
         if name in names:
             raise ReviewError(f"{where}: there is a column {name!r} already: rename it or drop it")
     return [name for name in (title, text) if name]
@@ -201,17 +207,9 @@ def _needed(names: list[str], text_column: str | None, where: str = "the reviews
 
 def _answers(
     predictor: SentimentPredictor, columns: dict[str, list[Any]], text_column: str | None
-) -> tuple[list[str], list[float]]:
-    """Labels and scores of the texts in some columns."""
-    text, title = text_columns(columns, "the reviews", text=text_column)
-    rows = (
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    )
-    answers = predictor.predict(
-        joined(row, text, title, f"batch:{number}", hint=_HINT)
-        for number, row in enumerate(rows, 1)
-    )
-    return [answer.label for answer in answers], [answer.score for answer in answers]
+) -> dict[str, list[Any]]:
+    """The columns that answer some others."""
+    return answer_columns(predictor, columns, text_column=text_column, where=_WHERE, hint=_HINT)
 
 
 def _pandas_function(
@@ -228,8 +226,7 @@ def _pandas_function(
                 name: frame[name].astype(object).where(frame[name].notna(), None).tolist()
                 for name in _needed(list(frame.columns), text_column)
             }
-            labels, scores = _answers(loaded, columns, text_column)
-            yield frame.assign(predicted_label=labels, predicted_score=scores)
+            yield frame.assign(**_answers(loaded, columns, text_column))
 
     return answer
 

@@ -43,6 +43,9 @@ BATCH_TOKENS = 4096
 # costs more (masks, and a reversal of each text by itself) than smaller batches do.
 _ENOUGH_ALIKE = 8
 
+# What is added to the columns of a batch.
+LABEL_COLUMN, SCORE_COLUMN = "predicted_label", "predicted_score"
+
 # Between the probabilities of the best two labels: what the low-precision copy says with less is
 # computed again. In bf16 a probability was wrong by 0.005 at most (5,459 reviews), so the gap
 # by 0.01.
@@ -297,19 +300,7 @@ class SentimentPredictor:
         Raises:
             ReviewError: If there is no column of text, or a text is missing.
         """
-        text, title = text_columns(list(batch), "batch")
-        columns = [name for name in (title, text) if name]
-        rows = zip(*(batch[name] for name in columns), strict=True)
-        texts = [
-            joined(dict(zip(columns, row, strict=True)), text, title, f"batch:{number}", hint=_HINT)
-            for number, row in enumerate(rows, 1)
-        ]
-        answers = self.predict(texts)
-        return {
-            **batch,
-            "predicted_label": [answer.label for answer in answers],
-            "predicted_score": [answer.score for answer in answers],
-        }
+        return {**batch, **answer_columns(self, batch)}
 
     def __getstate__(self) -> dict[str, Any]:
         # What the other machine makes for itself: it may have another device, and no bf16.
@@ -380,6 +371,43 @@ def load_model(
         model, dtype=dtype, trust_remote_code=trust_remote_code
     )
     return predictor.model, predictor.tokenizer
+
+
+def answer_columns(
+    predictor: SentimentPredictor,
+    batch: Mapping[str, Any],
+    *,
+    text_column: str | None = None,
+    where: str = "batch",
+    hint: str = _HINT,
+) -> dict[str, list[Any]]:
+    """The columns that answer a batch of columns.
+
+    Args:
+        predictor: Who answers.
+        batch: Column -> values; no others are read than the text's and the title's.
+        text_column: Column of the text. Defaults to the first of `text`, `content`, `review`.
+        where: What an error calls the batch.
+        hint: What an error advises where a text is missing.
+
+    Returns:
+        `predicted_label` (str) and `predicted_score` (float).
+
+    Raises:
+        ReviewError: If there is no column of text, or a text is missing.
+    """
+    text, title = text_columns(list(batch), where, text=text_column)
+    columns = [name for name in (title, text) if name]
+    rows = zip(*(batch[name] for name in columns), strict=True)
+    texts = (
+        joined(dict(zip(columns, row, strict=True)), text, title, f"batch:{number}", hint=hint)
+        for number, row in enumerate(rows, 1)
+    )
+    answers = predictor.predict(texts)
+    return {
+        LABEL_COLUMN: [answer.label for answer in answers],
+        SCORE_COLUMN: [answer.score for answer in answers],
+    }
 
 
 def computes_in_bf16(device: torch.device) -> bool:
