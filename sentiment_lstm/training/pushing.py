@@ -20,7 +20,7 @@ from transformers.utils.hub import PushInProgress
 from ..files import CARD_FILE, dump_json
 from ..hub.push import HubError, Push, make_repository, model_files, push, send
 from ..modeling_sentiment_lstm import SentimentLSTMPreTrainedModel
-from ..tokenization import write_old_class_name
+from ..tokenization import save_tokenizer
 from .checkpoints import STATE_FILE, SealingTrainer, dump_manifest
 
 logger = logging.getLogger(__name__)
@@ -127,8 +127,7 @@ class PushingTrainer(SealingTrainer):
         with TemporaryDirectory() as folder:
             self._model().save_pretrained(folder)
             if self.processing_class is not None:
-                self.processing_class.save_pretrained(folder)
-            write_old_class_name(folder)
+                save_tokenizer(cast("Any", self.processing_class), folder)
             contents = _read(model_files(folder))
         contents[CARD_FILE] = self._card()
         self._finish_current_push()

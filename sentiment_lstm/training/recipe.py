@@ -31,11 +31,13 @@ from transformers.integrations.integration_utils import get_reporting_integratio
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
 from ..data.columns import label_coding, read_labels
 from ..data.sources import MAX_LINE_BYTES, ReviewError
-from ..evaluation.recipe_files import MAX_YAML_ALIASES, MAX_YAML_BYTES, RENAMED_FIELDS
+from ..evaluation.recipe_files import (
+    MAX_YAML_ALIASES,
+    MAX_YAML_BYTES,
+    RENAMED_FIELDS,
+    read_yaml,
+)
 from ..evaluation.recipe_files import RecipeError as RecipeError
-from ..evaluation.recipe_files import dump_recipe as dump_recipe
-from ..evaluation.recipe_files import read_yaml as read_yaml
-from ..evaluation.recipe_files import rename_fields as rename_fields
 from ..inference.predictor import computes_in_bf16
 from ..tokenization import Words
 

@@ -27,6 +27,7 @@ from ..evaluation.evaluate import (
     predict_tokens,
 )
 from ..evaluation.figures import draw_all
+from ..evaluation.recipe_files import dump_recipe, rename_fields
 from ..evaluation.results import BySource, Results, ResultsError, Run, read_results, read_run
 from ..files import (
     LOCK_FILE,
@@ -46,7 +47,7 @@ from .checkpoints import STAGING_FOLDER, newest_whole_checkpoint
 from .preprocessing import Reviews, load_all, make_tokenizer, tokenize, training_tokens
 from .pretraining import SentimentLSTMForPreTraining
 from .pushing import find_repository, push_finished
-from .recipe import Recipe, RecipeError, dump_recipe, rename_fields
+from .recipe import Recipe, RecipeError
 from .starting import classifier_config, files_to_start_from, kept_tokenizer
 from .trainer import ModelClass, TrainingTimer, make_trainer
 

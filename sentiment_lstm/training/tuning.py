@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
+from ..evaluation.recipe_files import dump_recipe, read_yaml, rename_fields
 from ..evaluation.results import without_secrets
 from ..files import LOCK_FILE, naming_full_disk, write_text
 from ..locks import hold
@@ -32,9 +33,6 @@ from .recipe import (
     Recipe,
     RecipeError,
     RecipeTrainingArguments,
-    dump_recipe,
-    read_yaml,
-    rename_fields,
 )
 from .starting import classifier_config
 from .trainer import make_trainer

@@ -18,11 +18,11 @@ from transformers import EvalPrediction
 
 from sentiment_lstm.data.dataset import load_many
 from sentiment_lstm.evaluation.metrics import compute_metrics
+from sentiment_lstm.evaluation.recipe_files import dump_recipe
 from sentiment_lstm.training import recipe as recipe_module
 from sentiment_lstm.training.preprocessing import load_all
 from sentiment_lstm.training.recipe import (
     RecipeError,
-    dump_recipe,
     read_recipe,
     reading_options,
 )
