@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from fake_hub import FakeHub
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
 from sentiment_lstm.evaluation.results import Results, read_results
@@ -126,6 +127,38 @@ sys.meta_path.insert(0, Blocker())
 """
 
 
+def run_alone(hub: FakeHub, home: Path, code: str, **kwargs: Any) -> str:
+    """Run code in a process of its own with the hub's environment; what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=hub.environment(home, **kwargs),
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    return done.stdout
+
+
+def save_tiny_transformer(
+    folder: Path, tokenizer: PreTrainedTokenizerFast, layers: int = 2
+) -> None:
+    """A "pretrained" transformer with dropout, the same for the same tokenizer and layers."""
+    set_seed(1)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=16,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def metrics(accuracy: float, **fields: Any) -> dict[str, Any]:
     return {
         "reviews": 1459,
@@ -210,17 +243,7 @@ sys.addaudithook(guard)
 
 def run(hub: FakeHub, home: Path, code: str, **kwargs: Any) -> list[str]:
     """Run code in a process that knows no address but the hub's; the lines that it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", GUARD + textwrap.dedent(code)],
-        env=hub.environment(home, **kwargs),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=home,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return run_alone(hub, home, GUARD + textwrap.dedent(code), **kwargs).splitlines()
 
 
 POLARITY = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from fake_hub import FakeHub
-from support import PRESETS, ROOT, WITHOUT_PACKAGE, randomised
+from support import PRESETS, ROOT, WITHOUT_PACKAGE, randomised, run_alone
 from transformers import pipeline
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
@@ -145,17 +145,8 @@ def test_every_way_to_load(
     home = tmp_path / "home"
     home.mkdir()
     (home / "expected.json").write_text(json.dumps([TEXTS, repositories]))
-    done = subprocess.run(
-        [sys.executable, "-c", start + textwrap.dedent(LOAD)],
-        env=hub.environment(home),
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-1500:]
-    assert done.stdout.endswith("done\n")
+    printed = run_alone(hub, home, start + textwrap.dedent(LOAD))
+    assert printed.endswith("done\n")
 
 
 # What somebody without the package does who loads but one thing, and saves it. Each folder has
@@ -212,17 +203,8 @@ def test_whatever_alone_was_loaded_without_the_package_can_be_saved(
     for name in ("backbone", "classifier", "config", "config alone", "tokenizer", "trainer"):
         shutil.copytree(model_folder, home / name)
     start = f"{WITHOUT_PACKAGE}\nimport json, os\ntexts = {TEXTS!r}\n"
-    done = subprocess.run(
-        [sys.executable, "-c", start + SAVE],
-        env=hub.environment(home),
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-1500:]
-    assert done.stdout.endswith("done\n")
+    printed = run_alone(hub, home, start + SAVE)
+    assert printed.endswith("done\n")
 
 
 # --- what is registered, and when ----------------------------------------------------------------

@@ -3,8 +3,6 @@
 import copy
 import json
 import re
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +14,7 @@ import yaml
 from fake_hub import FakeHub, Repository
 from huggingface_hub import HfApi, ModelCard, snapshot_download
 from safetensors.torch import load_file, save_file
-from support import WITHOUT_PACKAGE, code_blocks, make_baseline, make_results, metrics
+from support import WITHOUT_PACKAGE, code_blocks, make_baseline, make_results, metrics, run_alone
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
@@ -579,17 +577,8 @@ def test_the_travelling_files_are_enough(
     ask = f"\nprint(json.dumps(classify({TEXTS!r})))"
     home = tmp_path / "home"
     home.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_PACKAGE + textwrap.dedent(code) + without + ask],
-        env=hub.environment(home),
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    first, last = done.stdout.splitlines()
+    printed = run_alone(hub, home, WITHOUT_PACKAGE + textwrap.dedent(code) + without + ask)
+    first, last = printed.splitlines()
     assert first == "not installed"
     for found, wanted in zip(json.loads(last), expected, strict=True):
         assert found["label"] == wanted["label"]

@@ -13,8 +13,8 @@ from typing import Any
 import model
 import pytest
 import yaml
-from support import RECIPES, results_of
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
+from support import RECIPES, results_of, save_tiny_transformer
+from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm.cli.main import main as cli
 from sentiment_lstm.training import teachers
@@ -42,17 +42,7 @@ def workshop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """A folder with tiny recipes, where transformers are tiny as well."""
-    set_seed(1)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    BertModel(config).save_pretrained(tmp_path / "pretrained")
-    tokenizer.save_pretrained(tmp_path / "pretrained")
+    save_tiny_transformer(tmp_path / "pretrained", tokenizer)
     for name, transformer in teachers.PRETRAINED.items():
         tiny = dataclasses.replace(
             transformer,

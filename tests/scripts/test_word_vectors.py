@@ -9,7 +9,8 @@ import pytest
 import torch
 import word_vectors
 from safetensors.torch import load_file
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
+from support import save_tiny_transformer
+from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm.training.preprocessing import make_tokens
 from sentiment_lstm.training.pretrained import MINILM
@@ -24,17 +25,7 @@ def test_word_vectors_start_a_classifier_off(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    set_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    BertModel(config).save_pretrained(tmp_path / "tiny")
-    tokenizer.save_pretrained(tmp_path / "tiny")
+    save_tiny_transformer(tmp_path / "tiny", tokenizer, layers=1)
     tiny = dataclasses.replace(MINILM, source=tmp_path / "tiny")
     monkeypatch.setattr(word_vectors, "MINILM", tiny)
 

@@ -1,8 +1,6 @@
 """What a run leaves on the Hub, while it is trained and in the end, for people without it."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ from typing import Any
 import pytest
 from fake_hub import Commit, FakeHub
 from huggingface_hub import HfApi, ModelCard
-from support import WITHOUT_PACKAGE
+from support import WITHOUT_PACKAGE, run_alone
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -151,17 +149,8 @@ def test_every_strategy_leaves_what_loads(
     home = tmp_path / "home"
     home.mkdir()
     (home / "wanted.json").write_text(json.dumps([TEXTS, wanted]))
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_PACKAGE + LOAD],
-        env=hub.environment(home),
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-1500:]
-    assert done.stdout.endswith("done\n")
+    printed = run_alone(hub, home, WITHOUT_PACKAGE + LOAD)
+    assert printed.endswith("done\n")
 
 
 def commit_step(commit: Commit) -> str:

@@ -16,12 +16,10 @@ import pytest
 import torch
 from datasets.fingerprint import Hasher
 from safetensors.torch import load_file
+from support import save_tiny_transformer
 from transformers import (
-    BertConfig,
-    BertModel,
     PreTrainedTokenizerFast,
     TrainerCallback,
-    set_seed,
 )
 
 from sentiment_lstm.data.sources import file_digest
@@ -42,18 +40,8 @@ Reviews = tuple[list[str], list[int]]
 @pytest.fixture
 def tiny_folder(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Path:
     """A "pretrained" transformer of two layers, with dropout."""
-    set_seed(1)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        pad_token_id=tokenizer.pad_token_id,
-    )
     folder = tmp_path / "pretrained"
-    BertModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_tiny_transformer(folder, tokenizer)
     return folder
 
 
