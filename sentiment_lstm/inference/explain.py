@@ -107,6 +107,12 @@ def explain(
     return Explanation(text, words, name, score, before, method, predicted)
 
 
+def exclude_each_other(model: PreTrainedModel) -> bool:
+    """Whether just one label is right, so that a softmax makes the probabilities."""
+    one_or_more = model.config.problem_type in ("regression", "multi_label_classification")
+    return not one_or_more and (model.config.num_labels or 0) > 1
+
+
 def integrated_gradients(
     score: Score,
     vectors: torch.Tensor,
@@ -257,21 +263,15 @@ class _Question:
     def of_logits(self, logits: torch.Tensor) -> torch.Tensor:
         """The scores `(batch,)` in logits `(batch, num_labels)`."""
         wanted = logits[:, self.target]
-        if not _exclude_each_other(self.model):
+        if not exclude_each_other(self.model):
             return wanted
         others = torch.cat([logits[:, : self.target], logits[:, self.target + 1 :]], dim=-1)
         return wanted - others.logsumexp(-1)
 
 
-def _exclude_each_other(model: PreTrainedModel) -> bool:
-    """Whether just one label is right, so that a softmax makes the probabilities."""
-    one_or_more = model.config.problem_type in ("regression", "multi_label_classification")
-    return not one_or_more and (model.config.num_labels or 0) > 1
-
-
 def _find_label(model: PreTrainedModel, label: str | None, predicted: str) -> int:
     names = cast("dict[int, str]", model.config.id2label)
-    if label is None and len(names) == 2 and _exclude_each_other(model):
+    if label is None and len(names) == 2 and exclude_each_other(model):
         return 1
     wanted = predicted if label is None else label
     for index, name in names.items():
