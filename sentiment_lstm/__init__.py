@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .configuration_sentiment_lstm import SentimentLSTMConfig
     from .data.dataset import load_reviews
     from .evaluation.evaluate import evaluate
-    from .files import default_model
     from .hub.push import push
     from .inference.predictor import SentimentPredictor
     from .modeling_sentiment_lstm import (
@@ -28,16 +27,17 @@ if TYPE_CHECKING:
     from .training.recipe import read_recipe
     from .training.run import train
 
+    DEFAULT_MODEL: str
     __version__: str
 
 __all__ = [
+    "DEFAULT_MODEL",
     "SentimentLSTMConfig",
     "SentimentLSTMForSequenceClassification",
     "SentimentLSTMModel",
     "SentimentLSTMPreTrainedModel",
     "SentimentPredictor",
     "__version__",
-    "default_model",
     "evaluate",
     "load_reviews",
     "push",
@@ -53,7 +53,6 @@ _MODULES = {
     "SentimentLSTMModel": "modeling_sentiment_lstm",
     "SentimentLSTMPreTrainedModel": "modeling_sentiment_lstm",
     "SentimentPredictor": "inference.predictor",
-    "default_model": "files",
     "evaluate": "evaluation.evaluate",
     "load_reviews": "data.dataset",
     "push": "hub.push",
@@ -68,6 +67,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value: Any = version("sentiment-lstm")
+    elif name == "DEFAULT_MODEL":  # the folder of the released checkpoint
+        from .files import default_model
+
+        value = str(default_model())
     elif name in _MODULES:
         value = getattr(import_module(f".{_MODULES[name]}", __name__), name)
     else:

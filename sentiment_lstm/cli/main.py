@@ -168,6 +168,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     from .common import read_overrides
 
     parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     options, others = parser.parse_known_args(arguments)
     if others and not options.takes_fields:
         parser.error(f"unrecognized arguments: {' '.join(others)}")

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import datasets
-import pyarrow
-from datasets.exceptions import DatasetGenerationError
-
+from ..extras import require
 from ..files import naming_full_disk
 from .columns import Item, Review, UnknownLabelError
 from .readers import BrokenFileError
 from .sources import ReviewError
 from .texts import MAX_CHUNK_CHARACTERS, chunks
+
+with require("train"):
+    import datasets
+    import pyarrow
+    from datasets.exceptions import DatasetGenerationError
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import datasets
-
+from ..extras import require
 from .arrow import Rows, Texts, build, cache_key, reader_key
 from .columns import (
     Columns,
@@ -45,6 +44,9 @@ from .sources import (
     parse_split,
 )
 from .texts import read_texts
+
+with require("train"):
+    import datasets
 
 __all__ = ["LABEL_NAMES", "OnBadLine", "ReviewError", "load_many", "load_reviews", "load_texts"]
 

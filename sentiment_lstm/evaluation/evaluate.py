@@ -10,15 +10,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import datasets
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_softmax
 
 from ..data.texts import chunks
+from ..extras import require
 from ..inference.predictor import SentimentPredictor
 from .metrics import SentimentMetrics, fit_temperature, log_probabilities
 from .slices import has_negation, score_slices
+
+with require("train"):
+    import datasets
+    from scipy.special import log_softmax
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single answer to whether they are equal

@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from ..extras import require
 from .results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LEARNING_CURVES = "learning_curves.png"
 CONFUSION_MATRIX = "confusion_matrix.png"
@@ -79,7 +82,7 @@ def draw_learning_curves(log: Iterable[Mapping[str, float]], path: _Path) -> Non
         path: The PNG to write.
     """
     log = list(log)
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = _new_figure(9, 3.6)
     losses, accuracies = figure.subplots(1, 2)
     for axes, key, label, colour, scale in [
         (losses, "loss", "training", _COLOURS[1], 1),
@@ -115,7 +118,7 @@ def draw_confusion_matrix(metrics: Metrics, path: _Path) -> None:
     """
     columns = min(3, len(metrics))
     rows = -(-len(metrics) // columns)
-    figure = Figure(figsize=(0.6 + 3.6 * columns, 3.9 * rows), layout="constrained")
+    figure = _new_figure(0.6 + 3.6 * columns, 3.9 * rows)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in panels[len(metrics) :]:
         axes.set_axis_off()
@@ -150,7 +153,7 @@ def draw_reliability_diagram(metrics: Metrics, path: _Path) -> None:
         metrics: Part -> its metrics with `slices`, as `score_slices` gives them.
         path: The PNG to write.
     """
-    figure = Figure(figsize=(7.2, 6.4), layout="constrained")
+    figure = _new_figure(7.2, 6.4)
     curve, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     parts = {part: found["slices"]["confidence"] for part, found in metrics.items()}
     lowest = 100 * min(one["confidence"] for bins in parts.values() for one in bins)
@@ -179,7 +182,7 @@ def draw_accuracy_by_length(metrics: Metrics, path: _Path) -> None:
     slices = sorted(
         {(one["tokens_from"], one["tokens_to"]) for found in parts.values() for one in found}
     )
-    figure = Figure(figsize=(7.2, 5.6), layout="constrained")
+    figure = _new_figure(7.2, 5.6)
     accuracies, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     for index, (part, found) in enumerate(parts.items()):
         # Beside each other, so that the intervals of the parts do not hide one another.
@@ -204,7 +207,7 @@ def draw_behaviour(models: Mapping[str, Mapping[str, Any]], path: _Path) -> None
     names = ["mean", *next(iter(models.values()))["capabilities"]]
     thickness = 0.8 / len(models)
     height = 1.2 + len(names) * max(0.3, 0.13 * len(models))
-    figure = Figure(figsize=(7.2, height), layout="constrained")
+    figure = _new_figure(7.2, height)
     axes = figure.subplots()
     for index, (model, found) in enumerate(models.items()):
         rates = {"mean": found["failure_rate"]} | {
@@ -269,6 +272,14 @@ def _draw_shares(
 def _shift(index: int, parts: int, width: float) -> float:
     """How far from the middle one of several parts is drawn."""
     return (index - (parts - 1) / 2) * width
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches. A push needs the names of the pictures, and no matplotlib."""
+    with require("train"):
+        from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _finish(figure: Figure, above: Axes, below: Axes, path: _Path) -> None:

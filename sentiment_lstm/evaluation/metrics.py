@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import datasets
-import evaluate
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
-from scipy.stats import binomtest
-from sklearn.metrics import (
-    confusion_matrix,
-    log_loss,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
+
+from ..extras import require
+
+with require("train"):
+    import datasets
+    import evaluate
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax, softmax
+    from scipy.stats import binomtest
+    from sklearn.metrics import (
+        confusion_matrix,
+        log_loss,
+        precision_recall_fscore_support,
+        roc_auc_score,
+    )
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.columns import text_columns
 from ..data.sources import MAX_LINE_BYTES, ReviewError
+from ..extras import require
 from ..outputs import OutputError
 from .predictor import (
     CHUNK_SIZE,
@@ -122,7 +123,7 @@ def predict_with_ray(
         max_line_bytes: How many bytes a row of csv or JSON may take. Defaults to 32 MiB.
 
     Raises:
-        ImportError: If Ray is not installed.
+        ModuleNotFoundError: If Ray is not installed.
         ModelError: See `SentimentPredictor.from_pretrained`.
         OSError: If there are no such files, or nothing can be written.
         OutputError: If there is something in the output.
@@ -247,13 +248,9 @@ def _take_one_core() -> None:
 
 
 def _import_ray() -> Any:
-    try:
+    with require("ray"):
         import ray
         import ray.data
-    except ImportError as error:
-        raise ImportError(
-            f"Ray is not installed ({error}): pip install 'sentiment-lstm[ray]'"
-        ) from error
     return ray
 
 

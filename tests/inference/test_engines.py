@@ -236,7 +236,7 @@ def test_without_ray_the_command_says_what_to_install(
     monkeypatch.setitem(sys.modules, "ray", None)
     words = ["predict", "--engine", "ray", "--input", str(files), "--output", str(files / "out")]
     assert main(words) == 1
-    assert "pip install 'sentiment-lstm[ray]'" in capsys.readouterr().err
+    assert 'pip install "sentiment-lstm[ray]"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
