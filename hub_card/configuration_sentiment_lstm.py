@@ -108,7 +108,8 @@ class SentimentLSTMConfig(_Base):
         id2label (`dict[int, str]`, *optional*): Label names; `{0: "NEGATIVE", 1: "POSITIVE"}`
             unless `id2label`, `label2id` or `num_labels` says otherwise. Each of `id2label` and
             `label2id` follows from the other.
-        **kwargs: The fields that every transformers config has. An unknown one is kept, as
+        **kwargs: The fields that every transformers config has, and `ordered_labels`, which is true
+            where the labels are steps from low to high, such as stars. An unknown one is kept, as
             transformers does, but warned about, since it is most often a misspelling.
 
     Raises:
@@ -315,6 +316,7 @@ _COMMON_KEYS = frozenset(
         "model_type",
         "name_or_path",
         "num_labels",
+        "ordered_labels",
         "output_attentions",
         "tokenizer_class",
         "torch_dtype",

@@ -181,6 +181,12 @@ def open_output(output: Output | None) -> Iterator[TextIO]:
 
 def summarise(metrics: Mapping[str, Any]) -> str:
     """The headline figures of one set of reviews, as a line."""
+    if "mean_squared_error" in metrics:
+        return (
+            f"{metrics['reviews']:,} reviews, mean absolute error "
+            f"{metrics['mean_absolute_error']:.4f}, mean squared error "
+            f"{metrics['mean_squared_error']:.4f}"
+        )
     return (
         f"{metrics['reviews']:,} reviews, accuracy {metrics['accuracy']:.2%} "
         f"(95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "

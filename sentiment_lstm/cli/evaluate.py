@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .common import (
     add_command,
@@ -17,6 +17,9 @@ from .common import (
     take_limit,
     take_trust,
 )
+
+if TYPE_CHECKING:
+    from ..data.labels import Labels
 
 
 def add(commands: Any) -> None:
@@ -56,8 +59,9 @@ def add(commands: Any) -> None:
         "--labels",
         metavar="LABEL=MEANING",
         nargs="+",
-        help="what the labels of the sources mean, 0 or NEGATIVE, 1 or POSITIVE: 1=0 2=0 4=1 5=1; "
-        "any other is then a bad line (default: found out, or refused)",
+        help="what the labels of the sources mean, 0 or NEGATIVE, 1 or POSITIVE: 1=0 2=0 4=1 5=1, "
+        "or names of the model's labels: 1=bad 3=fair 5=good; any other is then a bad line "
+        "(default: the names of the model's labels; two labels are found out, or refused)",
     )
     take_limit(command)
     command.add_argument("--output", metavar="FILE", help="write the metrics there, as json")
@@ -72,16 +76,19 @@ def _run(options: argparse.Namespace) -> None:
     given = options.source or []
     sources = [parse_source(source).name for source in given]
     output = find_output(options.output, model=options.model, inputs=sources)
-    from ..data.columns import read_labels
     from ..data.dataset import load_many
+    from ..data.labels import SINGLE, LabelSet, read_labels
     from ..evaluation.evaluate import evaluate
     from ..inference.predictor import SentimentPredictor
 
-    labels = None if options.labels is None else read_labels(options.labels)
+    labels: Labels | None = None if options.labels is None else read_labels(options.labels)
     with answers_alone():
         predictor = SentimentPredictor.from_pretrained(
             options.model, trust_remote_code=options.trust_remote_code
         )
+    label_set = LabelSet.of_config(predictor.model.config)
+    if labels is None and (label_set.problem_type != SINGLE or len(label_set.names) > 2):
+        labels = list(label_set.names)  # two labels are found out, or refused
     results = {}
     if options.behaviour:
         from ..evaluation.behaviour import measure_behaviour, positive_of
@@ -93,6 +100,7 @@ def _run(options: argparse.Namespace) -> None:
         given,
         on_bad_line=options.on_bad_line,
         labels=labels,
+        problem_type=label_set.problem_type,
         max_line_bytes=options.max_line_bytes,
     )
     for source, reviews in loaded.items():

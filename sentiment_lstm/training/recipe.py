@@ -29,7 +29,16 @@ from transformers import TrainingArguments, get_scheduler
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
-from ..data.columns import label_coding, read_labels
+from ..data.labels import (
+    NUMBER,
+    NUMBER_NAME,
+    PROBLEM_TYPES,
+    SEVERAL,
+    LabelSet,
+    ProblemType,
+    read_label_set,
+    read_labels,
+)
 from ..data.sources import MAX_LINE_BYTES, ReviewError
 from ..evaluation.recipe_files import (
     MAX_YAML_ALIASES,
@@ -90,8 +99,20 @@ class ReviewArguments:
         default=None,
         metadata={
             "help": "What the labels of all sources mean, as a mapping {1: 0, 5: 1} or as words: "
-            "1=0 5=1 (default: found out, or refused)."
+            "1=0 5=1; or the names of other labels, [bad, fair, good] or {1: bad, 5: good} "
+            "(default: NEGATIVE and POSITIVE, or what the sources name)."
         },
+    )
+    problem_type: str | None = field(
+        default=None,
+        metadata={
+            "help": "How many labels a review has: one (the default), several or a number.",
+            "choices": list(PROBLEM_TYPES),
+        },
+    )
+    ordered_labels: bool = field(
+        default=False,
+        metadata={"help": "The labels are steps from low to high, such as stars."},
     )
     max_line_bytes: int = field(
         default=MAX_LINE_BYTES,
@@ -173,6 +194,13 @@ _METRICS = (
     "roc_auc",
     "expected_calibration_error",
 )
+
+# The same where the labels are others. None of them may be better where it is lower.
+_METRICS_OF_STEPS = (*_METRICS, "quadratic_weighted_kappa")
+_METRICS_OF: dict[str | None, tuple[str, ...]] = {
+    SEVERAL: ("loss", "accuracy", "micro_f1", "macro_f1", "precision", "recall"),
+    NUMBER: ("loss", "pearson", "spearman"),
+}
 
 # Fields of transformers that would stop the training of such a model -> what they may be.
 _FIXED: dict[str, tuple[Any, ...]] = {
@@ -293,7 +321,8 @@ class RecipeTrainingArguments(TrainingArguments):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"`{name}` cannot be chosen here: leave it out")
         metric = self.metric_for_best_model
-        if metric is not None and metric.removeprefix("eval_") not in _METRICS:
+        known = {*_METRICS_OF_STEPS, *_METRICS_OF[SEVERAL], *_METRICS_OF[NUMBER]}
+        if metric is not None and metric.removeprefix("eval_") not in known:
             raise ValueError(f"`metric_for_best_model` must be one of {', '.join(_METRICS)}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"`ema_decay` must be between 0 and 1; got {self.ema_decay}")
@@ -346,6 +375,27 @@ class Recipe:
         """
         return _recipe({**self.fields, **_read_fields(fields, "recipe")}, "recipe")
 
+    @property
+    def number_name(self) -> str:
+        """What the number is called, if the labels are numbers."""
+        return str((self.reviews.labels or [NUMBER_NAME])[0])
+
+    def check_labels(self, label_set: LabelSet) -> LabelSet:
+        """Complete the label set that the reviews turned out to have, and check the recipe with it.
+
+        Args:
+            label_set: That of the reviews.
+
+        Returns:
+            The same, ordered if the recipe says so.
+
+        Raises:
+            RecipeError: If a field of the recipe does not fit it; the message names it.
+        """
+        label_set = dataclasses.replace(label_set, ordered=self.reviews.ordered_labels)
+        _check_label_set(self.fields, label_set, "recipe")
+        return label_set
+
     def check_task(self, task: Literal["classification", "pretraining"]) -> None:
         """Refuse fields that mean nothing to a task, before anything is written.
 
@@ -379,7 +429,8 @@ def reading_options(fields: Mapping[str, Any]) -> dict[str, Any]:
         fields: Those of a recipe, or of `ReviewArguments`.
 
     Returns:
-        Arguments of `load_reviews` and `load_many`: `on_bad_line`, `labels`, `max_line_bytes`.
+        Arguments of `load_reviews` and `load_many`: `on_bad_line`, `labels`, `problem_type`,
+        `max_line_bytes`.
     """
     options = {name: fields[name] for name in _READING if fields.get(name) is not None}
     if isinstance(options.get("labels"), list):
@@ -387,7 +438,7 @@ def reading_options(fields: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-_READING = ("on_bad_line", "labels", "max_line_bytes")
+_READING = ("on_bad_line", "labels", "problem_type", "max_line_bytes")
 
 
 def read_recipe(
@@ -494,9 +545,14 @@ _LEAST = {
 def _check_reviews(fields: Mapping[str, Any], where: str) -> None:
     """Raise `RecipeError` if reviews are missing, would count twice, or cannot be read so."""
     try:
-        label_coding(reading_options(fields).get("labels"))
+        options = reading_options(fields)
+        label_set, coding = read_label_set(options.get("labels"), options.get("problem_type"))
     except ReviewError as error:
         raise RecipeError(f"{where}: `labels`: {error}") from None
+    if label_set is not None or coding is not None:  # else the sources may name theirs
+        ordered = bool(fields.get("ordered_labels"))
+        label_set = dataclasses.replace(label_set or LabelSet(), ordered=ordered)
+        _check_label_set(fields, label_set, where)
     for name, least in _LEAST.items():
         number = fields.get(name)
         if number is not None and number < least:
@@ -511,6 +567,44 @@ def _check_reviews(fields: Mapping[str, Any], where: str) -> None:
         for source in sources:
             if sources.count(source) > 1:
                 raise RecipeError(f"{where}: `{split}` names {source} more than once")
+
+
+# Fields that are for NEGATIVE and POSITIVE alone.
+_OF_TWO_LABELS = ("soft_labels", "soft_label_weight", "augment_halves", "single_logit")
+
+
+def _check_label_set(fields: Mapping[str, Any], label_set: LabelSet, where: str) -> None:
+    """Raise `RecipeError` if a field does not fit the labels.
+
+    Of several labels at once, their names may not be known yet.
+    """
+    kind: ProblemType = label_set.problem_type
+    several_or_number = kind in (SEVERAL, NUMBER)
+    two = not several_or_number and len(label_set.names) == 2
+    if label_set.ordered and (two or several_or_number):
+        raise RecipeError(
+            f"{where}: `ordered_labels` is for three labels and more, of which a review has one; "
+            f"the labels are {label_set}"
+        )
+    for name in _OF_TWO_LABELS:
+        if fields.get(name) and not (two and (name == "single_logit" or label_set == LabelSet())):
+            raise RecipeError(
+                f"{where}: `{name}` is for NEGATIVE and POSITIVE, and the labels are {label_set}: "
+                "leave one of the two out"
+            )
+    if several_or_number and fields.get("label_smoothing_factor"):
+        raise RecipeError(
+            f"{where}: `label_smoothing_factor` means nothing where the labels are {label_set}"
+        )
+    if kind == NUMBER and fields.get("temperature", 1) != 1:
+        raise RecipeError(f"{where}: `temperature` means nothing where the label is a number")
+    metric = str(fields.get("metric_for_best_model") or "loss").removeprefix("eval_")
+    allowed = _METRICS_OF.get(kind, _METRICS_OF_STEPS if label_set.ordered else _METRICS)
+    if metric not in allowed:
+        raise RecipeError(
+            f"{where}: `metric_for_best_model` must be one of {', '.join(allowed)} where the "
+            f"labels are {label_set}"
+        )
 
 
 # --- values --------------------------------------------------------------------------------------

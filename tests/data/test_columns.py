@@ -12,7 +12,7 @@ import datasets
 import pytest
 from review_files import Load, fasttext, load_with_own_cache, write
 
-from sentiment_lstm.data.columns import joined, label_coding, read_labels, text_columns
+from sentiment_lstm.data.columns import joined, text_columns
 from sentiment_lstm.data.dataset import ReviewError, load_texts
 from sentiment_lstm.data.texts import read_texts
 
@@ -131,15 +131,20 @@ def test_a_head_passes_over_bad_lines_behind_it(tmp_path: Path, load: Load) -> N
 
 
 @pytest.mark.parametrize("names", [["1", "2"], ["1 star", "5 stars"], ["neg", "neutral", "pos"]])
-def test_class_names_that_say_something_else(names: list[str], tmp_path: Path, load: Load) -> None:
+def test_class_names_that_say_something_else_are_kept(
+    names: list[str], tmp_path: Path, load: Load
+) -> None:
     features = datasets.Features(
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)}
     )
     last = len(names) - 1
     dataset = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [0, last]}, features)
     dataset.to_parquet(tmp_path / "x.parquet")
+    own = load(tmp_path / "x.parquet")
+    assert own.features["label"].names == names
+    assert own["label"][:] == [0, last]
     with pytest.raises(ReviewError, match=r"labels are named .*labels="):
-        load(tmp_path / "x.parquet")
+        load(tmp_path / "x.parquet", labels={"none": 0, "of them": 1})
     labels = {names[0]: 0, names[last]: 1}
     assert load(tmp_path / "x.parquet", labels=labels)["label"][:] == [0, 1]
 
@@ -191,15 +196,3 @@ def test_a_text_is_joined_to_its_title() -> None:
     assert joined({"title": "T", "text": "x"}, "text", None, "batch:1") == "x"
     with pytest.raises(ReviewError, match=r"^batch:2: None in column 'text'\. Leave it out\.$"):
         joined({"text": None}, "text", None, "batch:2", hint="Leave it out.")
-
-
-def test_labels_as_words() -> None:
-    words = ["1=0", "2=NEGATIVE", "a=b=1"]
-    assert read_labels(words) == {"1": "0", "2": "NEGATIVE", "a=b": "1"}
-    assert label_coding(read_labels(words)) == label_coding({1: 0, 2: "negative", "a=b": 1})
-
-
-@pytest.mark.parametrize("words", [["1"], ["1=0", "1=1"], ["1=7"], ["=", "1=0"], []])
-def test_words_that_are_no_labels_are_named(words: list[str]) -> None:
-    with pytest.raises(ReviewError, match=r"labels.*1=0 2=0 4=1 5=1|labels=.*must mean 0, 1"):
-        read_labels(words)
