@@ -7,7 +7,7 @@ CONSTRAINTS ?= -c constraints.txt
 DEMO_DIR ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo model docs test test-lowest test-engines test-versions check style clean
+.PHONY: help install demo model docs test test-lowest test-engines test-versions test-page check style clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ test-versions: $(VENV)/.dev .venv-versions/4.57 .venv-versions/5.0 ## Load a mod
 	$@/bin/python -m pip install -q -r $< || { rm -rf $@; exit 1; }
 	touch $@
 
+test-page: ## Test the page in a browser, in .venv-page; without one apt-get installs chromium
+	command -v chromium || command -v google-chrome || apt-get install -y chromium
+	$(MAKE) VENV=.venv-page .venv-page/.browser
+	.venv-page/bin/python -m pytest tests/page
+
 check: $(VENV)/.dev ## Lint, check formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,7 +62,7 @@ tests/javascript/node_modules: tests/javascript/package-lock.json
 	if command -v npm > /dev/null; then npm ci --silent --prefix tests/javascript && touch $@; fi
 
 clean: ## Remove the virtual environments, caches and build outputs (not runs/)
-	rm -rf $(VENV) .venv-lowest .venv-engines .venv-versions build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/javascript/node_modules
+	rm -rf $(VENV) .venv-lowest .venv-engines .venv-page .venv-versions build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/javascript/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 # Extra -> modules that it brings, as they are imported; pyproject.toml has the packages.
 EXTRAS = {
     "export": ("onnx", "onnxruntime"),
+    "page": ("gradio",),
     "ray": ("ray", "pyarrow"),
     "train": (
         "accelerate",

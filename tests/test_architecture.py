@@ -28,6 +28,7 @@ WINGS = [
     "evaluation",
     "hub",
     "training",
+    "page",
     "cli",
 ]
 TRAVELLING = ["configuration_sentiment_lstm", "modeling_sentiment_lstm"]
@@ -245,7 +246,7 @@ def test_a_package_that_is_run_finds_the_classes_registered(tmp_path: Path) -> N
 def test_every_command_registers_the_classes() -> None:
     parts = {module for module in GRAPH["cli.main"] if module.startswith("cli.")}
     commands = parts - {"cli.common"}
-    assert len(commands) == 8
+    assert len(commands) == 9
     for command in commands:
         assert "auto_classes" in reachable(command), command
 

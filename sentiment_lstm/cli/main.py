@@ -1,6 +1,6 @@
 """The command line: `sentiment-lstm COMMAND`.
 
-The commands are train, pretrain, tune, evaluate, predict, explain, export and push.
+The commands are train, pretrain, tune, evaluate, predict, explain, demo, export and push.
 
 Exit codes: 0 done, 1 bad input or a bug (one line on standard error says which), 2 wrong usage, 130
 interrupted (Ctrl-C), 141 the reader of the output went away, 143 told to end (SIGTERM).
@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     import argparse
     from importlib.metadata import version
 
-    from . import evaluate, explain, export, predict, pretrain, push, train, tune
+    from . import demo, evaluate, explain, export, predict, pretrain, push, train, tune
     from .common import TRACEBACK_HELP
 
     parser = argparse.ArgumentParser(
@@ -198,6 +198,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version("sentiment-lstm"))
     parser.add_argument("--traceback", action="store_true", help=TRACEBACK_HELP)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, pretrain, tune, evaluate, predict, explain, export, push):
+    for command in (train, pretrain, tune, evaluate, predict, explain, demo, export, push):
         command.add(commands)
     return parser

