@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..data.dataset import label_set_of
+from ..data.labels import BINARY, NUMBER, SEVERAL, SINGLE, LabelSet, label_code
+from ..data.sources import ReviewError
 from ..data.texts import chunks
 from ..extras import require
 from ..inference.predictor import SentimentPredictor
+from .label_metrics import decisions, score_classes, score_numbers, score_several
 from .metrics import SentimentMetrics, fit_temperature, log_probabilities
 from .slices import has_negation, score_slices
 
@@ -29,25 +33,40 @@ class Predictions:
     """What a model says of labelled reviews.
 
     Args:
-        probabilities: `(reviews, num_labels)` float32.
-        labels: The right label of each, `(reviews,)` int64.
+        probabilities: `(reviews, num_labels)` float32; of a number the number itself.
+        labels: The right label of each, `(reviews,)` int64; of several labels at once 1 for each
+            that a review has, else 0, `(reviews, num_labels)` int64; numbers are float64.
         lengths: Tokens of each review, `(reviews,)` int64; `None` if unknown.
         negated: Whether each has a negation (see `has_negation`), `(reviews,)` bool; `None` if
             unknown.
+        label_set: Which labels there are.
     """
 
     probabilities: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     lengths: NDArray[np.int64] | None = None
     negated: NDArray[np.bool_] | None = None
+    label_set: LabelSet = BINARY
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether each review got its label, `(reviews,)`; a tie goes to the lower label."""
-        correct: NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
+        """Whether each review got its label, `(reviews,)`; a tie goes to the lower label.
+
+        Of several labels at once, whether it got all of them and no other.
+
+        Raises:
+            ValueError: If the labels are numbers, of which hardly any is met.
+        """
+        if self.label_set.problem_type == NUMBER:
+            raise ValueError("numbers are near or far, and not right or wrong")
+        correct: NDArray[np.bool_]
+        if self.label_set.problem_type == SEVERAL:
+            correct = ((self.probabilities > 0.5) == (self.labels > 0)).all(axis=1)
+        else:
+            correct = self.probabilities.argmax(axis=1) == self.labels
         return correct
 
     def scaled(self, temperature: float) -> Predictions:
@@ -61,11 +80,18 @@ class Predictions:
             tie but for rounding.
 
         Raises:
-            ValueError: If the temperature is not above 0.
+            ValueError: If the temperature is not above 0, or the labels are numbers.
         """
         if not temperature > 0:
             raise ValueError(f"a temperature is above 0; got {temperature}")
-        scaled = np.exp(log_softmax(log_probabilities(self.probabilities) / temperature, axis=1))
+        if self.label_set.problem_type == NUMBER:
+            raise ValueError("numbers have no temperature")
+        rows, shape = self.probabilities, self.probabilities.shape
+        if self.label_set.problem_type == SEVERAL:
+            rows, _ = decisions(rows, self.labels)
+        scaled = np.exp(log_softmax(log_probabilities(rows) / temperature, axis=1))
+        if self.label_set.problem_type == SEVERAL:
+            scaled = scaled[:, 1].reshape(shape)
         return replace(self, probabilities=scaled.astype(np.float32))
 
     @classmethod
@@ -82,13 +108,14 @@ class Predictions:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
-        """The predictions of several sets of reviews as one."""
+        """The predictions of several sets of reviews, of one label set, as one."""
 
         def joined(name: str) -> Any:
             values = [getattr(part, name) for part in parts]
             return None if any(value is None for value in values) else np.concatenate(values)
 
-        return cls(joined("probabilities"), joined("labels"), joined("lengths"), joined("negated"))
+        joint = map(joined, ("probabilities", "labels", "lengths", "negated"))
+        return cls(*joint, label_set=parts[0].label_set)
 
 
 def evaluate(predictor: SentimentPredictor, reviews: datasets.Dataset) -> dict[str, Any]:
@@ -100,6 +127,9 @@ def evaluate(predictor: SentimentPredictor, reviews: datasets.Dataset) -> dict[s
 
     Returns:
         What `measure` gives.
+
+    Raises:
+        ReviewError: If the reviews have labels that the model does not know.
     """
     return measure(predict_reviews(predictor, reviews))
 
@@ -140,8 +170,19 @@ def predict_tokens(
 
 
 def calibrate(predictions: Predictions) -> float:
-    """The temperature that makes predictions most likely; `predictions.scaled` applies it."""
-    return fit_temperature(predictions.probabilities, predictions.labels)
+    """The temperature that makes predictions most likely; `predictions.scaled` applies it.
+
+    It divides the logits before a softmax, of several labels at once before a sigmoid each.
+
+    Raises:
+        ValueError: If the labels are numbers: there are no probabilities to fit.
+    """
+    if predictions.label_set.problem_type == NUMBER:
+        raise ValueError("numbers have no temperature")
+    given: tuple[Any, Any] = predictions.probabilities, predictions.labels
+    if predictions.label_set.problem_type == SEVERAL:
+        given = decisions(*given)
+    return fit_temperature(*given)
 
 
 def measure(predictions: Predictions) -> dict[str, Any]:
@@ -151,27 +192,67 @@ def measure(predictions: Predictions) -> dict[str, Any]:
         predictions: Of at least one review.
 
     Returns:
-        Python numbers, ready for JSON: `reviews`, their number; the metrics of `SentimentMetrics`;
-        and, where lengths and negations are known, `slices`: accuracy by confidence,
-        length and negation, as `score_slices` gives them.
+        Python numbers, ready for JSON: `reviews`, their number; the metrics of `SentimentMetrics`,
+        and with three labels and more those of `score_classes`, or in their place those of
+        `score_several` or `score_numbers`; and, where lengths and negations are known, `slices`:
+        accuracy by confidence, length and negation, as `score_slices` gives them.
 
     Raises:
         ValueError: If there are no reviews, or the probabilities are none.
     """
-    found = {
-        "reviews": len(predictions),
-        **SentimentMetrics().compute(
-            predictions=predictions.probabilities, references=predictions.labels
-        ),
-    }
+    found = {"reviews": len(predictions), **_figures(predictions)}
     if predictions.lengths is not None and predictions.negated is not None:
         found["slices"] = score_slices(
             predictions.probabilities,
             predictions.labels,
             predictions.lengths,
             predictions.negated,
+            predictions.label_set,
         )
     return found
+
+
+def _figures(predictions: Predictions) -> dict[str, Any]:
+    """The figures that the kind of label set has."""
+    given, label_set = (predictions.probabilities, predictions.labels), predictions.label_set
+    if label_set.problem_type == SEVERAL:
+        return score_several(*given, label_set.names)
+    if label_set.problem_type == NUMBER:
+        return score_numbers(*given)
+    found: dict[str, Any] = SentimentMetrics().compute(predictions=given[0], references=given[1])
+    return found | score_classes(found["confusion_matrix"], label_set)
+
+
+def _labels_of(reviews: datasets.Dataset, label_set: LabelSet) -> NDArray[Any]:
+    """The labels of reviews by the numbers that a model has for them; see `Predictions`.
+
+    Raises:
+        ReviewError: If the model knows other labels.
+    """
+    labels = reviews["label"][:]
+    if getattr(reviews.features["label"], "dtype", "") == "int64" and not hasattr(
+        reviews.features["label"], "names"
+    ):
+        return np.array(labels, dtype=np.int64)  # numbers of labels that have no names
+    theirs = label_set_of(reviews)
+    if theirs.problem_type == label_set.problem_type == NUMBER:
+        return np.array(labels, dtype=np.float64)
+    known = {label_code(name): number for number, name in enumerate(label_set.names)}
+    numbers = [known.get(label_code(name)) for name in theirs.names]
+    # Two labels may have names of their own in the model: NEGATIVE is still the first.
+    if theirs == BINARY and label_set.problem_type == SINGLE and len(label_set.names) == 2:
+        numbers = [0, 1]
+    if theirs.problem_type != label_set.problem_type or None in numbers:
+        raise ReviewError(
+            f"the labels of the reviews are {theirs}, and the model's {label_set}: say what each "
+            "means to the model with labels (`--labels` on the command line)"
+        )
+    if label_set.problem_type == SINGLE:
+        return np.array(numbers, dtype=np.int64)[np.array(labels, dtype=np.int64)]
+    several = np.zeros((len(labels), len(label_set.names)), dtype=np.int64)
+    for row, those in enumerate(labels):
+        several[row, [numbers[one] for one in those]] = 1
+    return several
 
 
 def _texts_of(reviews: datasets.Dataset) -> Iterator[str]:
@@ -185,6 +266,8 @@ def _collect(
     chunks: Iterable[list[list[int]]],
     reviews: datasets.Dataset,
 ) -> Predictions:
+    label_set = LabelSet.of_config(predictor.model.config)
+    labels = _labels_of(reviews, label_set)  # before the work, if there is no answer to it
     probabilities: list[NDArray[np.float32]] = []
     lengths: list[int] = []
     for ids in chunks:
@@ -193,7 +276,8 @@ def _collect(
     negated = [has_negation(text) for text in _texts_of(reviews)]
     return Predictions(
         np.concatenate(probabilities),
-        np.array(reviews["label"][:], dtype=np.int64),
+        labels,
         np.array(lengths, dtype=np.int64),
         np.array(negated, dtype=bool),
+        label_set,
     )

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.labels import BINARY
 from ..extras import require
 from .results import Results
 
@@ -32,7 +34,6 @@ Metrics = Mapping[str, Mapping[str, Any]]
 _Path = str | os.PathLike[str]
 
 _DPI = 120
-_LABELS = ("NEGATIVE", "POSITIVE")
 # Okabe and Ito's colours, which the colour-blind can tell apart, and marks for print in grey.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "os^Dv<>"
@@ -56,13 +57,14 @@ def draw_all(
     if log:
         draw_learning_curves(log, Path(folder, LEARNING_CURVES))
         drawn.append(LEARNING_CURVES)
-    pictures: list[tuple[str, Callable[[Metrics, _Path], None], str]] = [
-        (CONFUSION_MATRIX, draw_confusion_matrix, "confusion_matrix"),
-        (RELIABILITY_DIAGRAM, draw_reliability_diagram, "slices"),
-        (ACCURACY_BY_LENGTH, draw_accuracy_by_length, "slices"),
+    draw_matrix = partial(draw_confusion_matrix, names=results.labels.names)
+    pictures: list[tuple[str, Callable[[Metrics, _Path], None], Callable[[Any], bool]]] = [
+        (CONFUSION_MATRIX, draw_matrix, lambda figures: "confusion_matrix" in figures),
+        (RELIABILITY_DIAGRAM, draw_reliability_diagram, _has_confidences),
+        (ACCURACY_BY_LENGTH, draw_accuracy_by_length, _has_lengths),
     ]
     for name, draw, needed in pictures:
-        if found := {part: figures for part, figures in metrics.items() if needed in figures}:
+        if found := {part: figures for part, figures in metrics.items() if needed(figures)}:
             draw(found, Path(folder, name))
             drawn.append(name)
     if results.behaviour is not None:
@@ -72,22 +74,34 @@ def draw_all(
     return drawn
 
 
+def _has_confidences(figures: Mapping[str, Any]) -> bool:
+    return bool(figures.get("slices", {}).get("confidence"))
+
+
+def _has_lengths(figures: Mapping[str, Any]) -> bool:
+    """Whether accuracies by length are known; a number has none."""
+    return any("accuracy" in one for one in figures.get("slices", {}).get("length", ()))
+
+
 def draw_learning_curves(log: Iterable[Mapping[str, float]], path: _Path) -> None:
     """Draw the losses and the validation accuracy over the training steps.
 
     Args:
         log: Entries with `step` and any of `loss`, `eval_loss` and `eval_accuracy`, as the Trainer
-            logs them. Where there are `eval_accuracy_low` and `eval_accuracy_high`, the interval
+            logs them; of a number `eval_mean_absolute_error` is drawn in the place of the
+            accuracy. Where there are `eval_accuracy_low` and `eval_accuracy_high`, the interval
             is drawn as well.
         path: The PNG to write.
     """
     log = list(log)
     figure = _new_figure(9, 3.6)
     losses, accuracies = figure.subplots(1, 2)
+    is_number = any("eval_mean_absolute_error" in entry for entry in log)
+    right = ("eval_mean_absolute_error", 1) if is_number else ("eval_accuracy", 100)
     for axes, key, label, colour, scale in [
         (losses, "loss", "training", _COLOURS[1], 1),
         (losses, "eval_loss", "validation", _COLOURS[0], 1),
-        (accuracies, "eval_accuracy", "validation", _COLOURS[0], 100),
+        (accuracies, right[0], "validation", _COLOURS[0], right[1]),
     ]:
         points = [(entry["step"], scale * entry[key]) for entry in log if key in entry]
         if points:
@@ -100,8 +114,11 @@ def draw_learning_curves(log: Iterable[Mapping[str, float]], path: _Path) -> Non
         accuracies.fill_between(
             steps, low, high, color=_COLOURS[0], alpha=0.15, lw=0, label="95 % interval"
         )
-    losses.set(title="Loss", xlabel="training step", ylabel="loss (nats per review)")
+    unit = "squared error" if is_number else "loss (nats per review)"
+    losses.set(title="Loss", xlabel="training step", ylabel=unit)
     accuracies.set(title="Accuracy", xlabel="training step", ylabel="accuracy (%)")
+    if is_number:
+        accuracies.set(title="Distance", ylabel="mean absolute error")
     for axes in (losses, accuracies):
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
@@ -109,16 +126,21 @@ def draw_learning_curves(log: Iterable[Mapping[str, float]], path: _Path) -> Non
     _save(figure, path)
 
 
-def draw_confusion_matrix(metrics: Metrics, path: _Path) -> None:
+def draw_confusion_matrix(
+    metrics: Metrics, path: _Path, names: Sequence[str] = BINARY.names
+) -> None:
     """Draw labels against predicted labels, a panel for each part.
 
     Args:
         metrics: Part -> its metrics; each has a `confusion_matrix`, rows by label.
         path: The PNG to write.
+        names: Of the labels; numbers where the matrices have another number of labels.
     """
     columns = min(3, len(metrics))
     rows = -(-len(metrics) // columns)
-    figure = _new_figure(0.6 + 3.6 * columns, 3.9 * rows)
+    labels = max(len(found["confusion_matrix"]) for found in metrics.values())
+    size = max(1.0, labels / 5)  # of a panel: five numbers in a row can still be read
+    figure = _new_figure(0.6 + 3.6 * columns * size, 3.9 * rows * size)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in panels[len(metrics) :]:
         axes.set_axis_off()
@@ -136,10 +158,10 @@ def draw_confusion_matrix(metrics: Metrics, path: _Path) -> None:
                 va="center",
                 color="white" if share > 0.5 else "black",
             )
-        names = _LABELS if len(counts) == len(_LABELS) else [str(i) for i in range(len(counts))]
-        ticks = range(len(names))
-        axes.set_xticks(ticks, names)
-        axes.set_yticks(ticks, names, rotation=90, va="center")
+        shown = names if len(counts) == len(names) else list(map(str, range(len(counts))))
+        ticks = range(len(shown))
+        axes.set_xticks(ticks, shown)
+        axes.set_yticks(ticks, shown, rotation=90, va="center")
         axes.set(xlabel="predicted", ylabel="label")
         axes.set_title(_wrapped(part), fontsize=9)
     figure.suptitle("Reviews by label and predicted label; per cent of the label")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..data.labels import BINARY, NUMBER, LabelSet, ProblemType
 from ..data.sources import SPLITS, basename, parse_source, public_names
 from ..files import write_json
 
@@ -24,6 +25,7 @@ BySource = dict[str, dict[str, dict[str, Any]]]
 _R = TypeVar("_R", bound="Run")
 # Figures that each set of reviews needs for a card.
 _FIGURES = ("reviews", "accuracy", "accuracy_low", "accuracy_high")
+_NUMBER_FIGURES = ("reviews", "mean_squared_error", "mean_absolute_error")
 
 
 class ResultsError(ValueError):
@@ -37,7 +39,8 @@ class Run:
     Args:
         recipe: The fields of the recipe.
         reviews: Split -> source -> `reviews` (number), `fingerprint` (of their content) and, of
-            labelled ones, `positive` (number).
+            labelled ones, `positive` (number); with other labels `labels`, name -> number; of
+            numbers `lowest` and `highest`.
         bf16: Whether training computes in bf16.
         model: Name of the class that is trained.
         files: Field of the recipe -> SHA-256 of the file that it brings in (`init_from`,
@@ -99,6 +102,7 @@ class Results(Run):
         metrics: Split -> source -> what `measure` gives; empty for a language model.
         wall_time_seconds: `prepare`, `train` and `evaluate`.
         behaviour: What `Behaviour.as_dict` gives; None if it was not measured.
+        label_set: What `LabelSet.as_dict` gives; None for NEGATIVE and POSITIVE.
     """
 
     seed: int
@@ -110,6 +114,12 @@ class Results(Run):
     metrics: BySource
     wall_time_seconds: dict[str, float]
     behaviour: dict[str, Any] | None = None
+    label_set: dict[str, Any] | None = None
+
+    @property
+    def labels(self) -> LabelSet:
+        """The labels of the run."""
+        return BINARY if self.label_set is None else LabelSet.from_dict(self.label_set)
 
     def parts(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Split, source and figures of each set of reviews that was measured."""
@@ -185,7 +195,9 @@ def redact_recipe(
     for field, value in recipe.items():
         if is_secret(field) or field == "push_to_hub" or field.startswith("hub_"):
             continue
-        if listed.get(field):
+        if field == "labels":
+            redacted[field] = value  # names of labels, in which a slash is none of a folder
+        elif listed.get(field):
             redacted[field] = [named[source] for source in listed[field]]
         else:
             redacted[field] = _without_folders(value)
@@ -236,10 +248,11 @@ def nest_metrics(metrics: Mapping[str, Any]) -> BySource:
     return nested
 
 
-def figures_missing(found: Any) -> list[str]:
+def figures_missing(found: Any, problem_type: ProblemType = BINARY.problem_type) -> list[str]:
     """Which of the figures that a card needs a set of reviews lacks."""
     known = found if isinstance(found, Mapping) else {}
-    return [name for name in _FIGURES if not is_number(known.get(name))]
+    needed = _NUMBER_FIGURES if problem_type == NUMBER else _FIGURES
+    return [name for name in needed if not is_number(known.get(name))]
 
 
 def behaviour_missing(found: Any) -> list[str]:
@@ -285,8 +298,12 @@ def _read(path: str | os.PathLike[str], kind: type[_R]) -> _R:
     if isinstance(found, Results):
         if lacking := behaviour_missing(found.behaviour):
             raise ResultsError(f"{path}: behaviour: lacks {', '.join(lacking)}")
+        try:
+            labels = found.labels
+        except ValueError as error:
+            raise ResultsError(f"{path}: label_set: {error}") from error
         for split, source, figures in found.parts():
-            if lacking := figures_missing(figures):
+            if lacking := figures_missing(figures, labels.problem_type):
                 raise ResultsError(f"{path}: {split}, {source}: lacks {', '.join(lacking)}")
     return found
 

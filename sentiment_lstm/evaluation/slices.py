@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..data.labels import BINARY, NUMBER, SEVERAL, SINGLE, LabelSet
+from .label_metrics import score_numbers, score_several
 from .metrics import accuracy_interval, reliability_curve, score
 
 # The most tokens of each slice but the last. Twice as many each time, since a review of 20 tokens
@@ -32,6 +34,8 @@ NEGATIONS = frozenset([
 # fmt: on
 _WORD = re.compile(r"[a-z]+(?:['’][a-z]+)?")
 _SLICE_FIGURES = ("accuracy", "accuracy_low", "accuracy_high", "confusion_matrix")
+_SEVERAL_FIGURES = ("accuracy", "accuracy_low", "accuracy_high", "micro_f1", "macro_f1")
+_NUMBER_FIGURES = ("mean_squared_error", "mean_absolute_error")
 
 
 def has_negation(text: str) -> bool:
@@ -45,7 +49,11 @@ def has_negation(text: str) -> bool:
 
 
 def score_slices(
-    probabilities: ArrayLike, labels: ArrayLike, lengths: ArrayLike, negated: ArrayLike
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    lengths: ArrayLike,
+    negated: ArrayLike,
+    label_set: LabelSet = BINARY,
 ) -> dict[str, Any]:
     """Measure predicted probabilities slice by slice.
 
@@ -54,6 +62,8 @@ def score_slices(
         labels: Right classes, integers from 0, `(reviews,)`.
         lengths: Tokens of each review, `(reviews,)`.
         negated: Whether each review has a negation, `(reviews,)`, as `has_negation` says.
+        label_set: Of several labels at once, the first two are as `score_several` takes them, and
+            of a number as `score_numbers` does.
 
     Returns:
         Python numbers, ready for JSON. Slices without a review are left out:
@@ -65,7 +75,10 @@ def score_slices(
         - `negation`: `without` and `with`, each with the figures below.
 
         The figures of a slice are `reviews`, `accuracy`, its 95 % Wilson interval
-        (`accuracy_low`, `accuracy_high`) and `confusion_matrix`, as in `score`.
+        (`accuracy_low`, `accuracy_high`) and `confusion_matrix`, as in `score`. Of several labels
+        at once there are `micro_f1` and `macro_f1` in the place of the matrix, and of a number
+        `mean_squared_error` and `mean_absolute_error` in the place of all; both have no
+        `confidence`.
 
     Raises:
         ValueError: As `score`, and if there are not as many lengths or negations as reviews.
@@ -73,20 +86,28 @@ def score_slices(
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
     lengths, negated = np.asarray(lengths), np.asarray(negated, dtype=bool)
     for name, values in [("lengths", lengths), ("negated", negated)]:
-        if values.shape != labels.shape:
+        if values.shape != labels.shape[:1]:
             raise ValueError(f"there are {len(labels)} labels, but {name} of shape {values.shape}.")
-    curve = reliability_curve(probabilities, labels)
 
     def figures(inside: NDArray[np.bool_]) -> dict[str, Any]:
-        found = score(probabilities[inside], labels[inside])
-        return {"reviews": int(inside.sum())} | {name: found[name] for name in _SLICE_FIGURES}
+        those = probabilities[inside], labels[inside]
+        if label_set.problem_type == SEVERAL:
+            found, names = score_several(*those, label_set.names), _SEVERAL_FIGURES
+        elif label_set.problem_type == NUMBER:
+            found, names = score_numbers(*those), _NUMBER_FIGURES
+        else:
+            found, names = score(*those), _SLICE_FIGURES
+        return {"reviews": int(inside.sum())} | {name: found[name] for name in names}
 
-    return {
-        "confidence": [
+    confidences = {}
+    if label_set.problem_type == SINGLE:
+        curve = reliability_curve(probabilities, labels)
+        confidences["confidence"] = [
             _bin(float(confidence), float(accuracy), int(count))
             for confidence, accuracy, count in zip(*curve, strict=True)
             if count
-        ],
+        ]
+    return confidences | {
         "length": [
             {"tokens_from": low + 1, "tokens_to": None if high == np.inf else high}
             | figures(inside)

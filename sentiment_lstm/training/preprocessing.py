@@ -11,7 +11,8 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from ..data.arrow import map_cached
-from ..data.dataset import load_many, load_texts
+from ..data.dataset import label_set_of, load_many, load_texts
+from ..data.sources import ReviewError
 from ..tokenization import (
     DEFAULT_PRESET,
     TUTORIAL_PRESET,
@@ -62,7 +63,7 @@ def load_all(arguments: ReviewArguments) -> Reviews:
         reviews.
 
     Raises:
-        ReviewError: If reviews cannot be read.
+        ReviewError: If reviews cannot be read, or some are labelled otherwise than others.
     """
     options = reading_options(vars(arguments))
     named = {
@@ -74,6 +75,7 @@ def load_all(arguments: ReviewArguments) -> Reviews:
     reviews = {
         split: {source: loaded[source] for source in sources} for split, sources in named.items()
     }
+    _refuse_other_labels(loaded)
     if arguments.unlabelled:
         limit = arguments.max_line_bytes
         reviews["unlabelled"] = {
@@ -155,7 +157,7 @@ def tokenize(
         max_length: Keep the first so many tokens of each. Defaults to all.
 
     Returns:
-        `input_ids`, `length` and, if the reviews have labels, `labels`.
+        `input_ids`, `length` and, if the reviews have labels, `labels`, of the same type.
     """
     dataset = datasets.concatenate_datasets(parts)
     # A copy, so that what is cached depends on the tokenizer's words alone.
@@ -195,6 +197,17 @@ def tokenize(
             )
         )
     return datasets.concatenate_datasets(pieces)
+
+
+def _refuse_other_labels(loaded: dict[str, datasets.Dataset]) -> None:
+    """Raise unless all sources have the same labels, in the same order."""
+    (first, reviews), *others = loaded.items()
+    for source, dataset in others:
+        if dataset.features["label"] != reviews.features["label"]:
+            raise ReviewError(
+                f"{source}: its labels are {label_set_of(dataset)}, and those of {first} are "
+                f"{label_set_of(reviews)}: say which there are, and in which order, with labels"
+            )
 
 
 def _training_parts(reviews: Reviews) -> list[datasets.Dataset]:

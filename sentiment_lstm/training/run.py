@@ -18,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, TrainerState
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
+from ..data.dataset import label_set_of
+from ..data.labels import BINARY, NUMBER, LabelSet
 from ..data.sources import file_digest
 from ..evaluation.evaluate import (
     Predictions,
@@ -149,7 +151,9 @@ def _train(recipe: Recipe, model_class: ModelClass, folder: Path) -> None:
         # Without the wrapper that keeps computing in bf16: what counts is what the folder gives.
         model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         metrics: BySource = {}
+        label_set = BINARY
         if isinstance(model, SentimentLSTMForSequenceClassification):
+            label_set = LabelSet.of_config(model.config)
             predictor = SentimentPredictor(model, tokenizer)
             metrics = _evaluate(predictor, reviews, validation_tokens, arguments.calibrate)
         results = Results(
@@ -166,6 +170,7 @@ def _train(recipe: Recipe, model_class: ModelClass, folder: Path) -> None:
                 "train": round(training_seconds, 1),
                 "evaluate": round(time.perf_counter() - trained, 1),
             },
+            label_set=None if label_set == BINARY else label_set.as_dict(),
         )
         _finish(folder, model, results)
     trainer.accelerator.wait_for_everyone()
@@ -185,8 +190,24 @@ def _describe(reviews: Reviews) -> BySource:
 def _describe_part(dataset: datasets.Dataset) -> dict[str, Any]:
     description: dict[str, Any] = {"reviews": len(dataset), "fingerprint": dataset._fingerprint}
     if "label" in dataset.column_names:
-        description["positive"] = _count_positive(dataset)
+        description |= _describe_labels(dataset)
     return description
+
+
+def _describe_labels(dataset: datasets.Dataset) -> dict[str, Any]:
+    """How many reviews have which label."""
+    label_set = label_set_of(dataset)
+    if label_set == BINARY:
+        return {"positive": _count_positive(dataset)}
+    if label_set.problem_type == NUMBER:
+        numbers = dataset["label"][:]
+        return {"lowest": min(numbers), "highest": max(numbers)}
+    counts = [0] * len(label_set.names)
+    for batch in dataset.select_columns("label").iter(batch_size=10_000):
+        for label in batch["label"]:
+            for number in label if isinstance(label, list) else [label]:
+                counts[number] += 1
+    return {"labels": dict(zip(label_set.names, counts, strict=True))}
 
 
 def _count_positive(dataset: datasets.Dataset) -> int:
@@ -432,7 +453,8 @@ def _evaluate(
         tokens = validation_tokens.select(range(start, start + len(dataset)))
         predictions[source] = predict_tokens(predictor, tokens, dataset)
         start += len(dataset)
-    if calibrated:
+    is_number = predictor.model.config.problem_type == NUMBER
+    if calibrated and not is_number:
         temperature = calibrate(Predictions.concatenate(list(predictions.values())))
         # The probabilities are already those of the recipe's own temperature, if it names one.
         predictor.model.config.temperature *= temperature

@@ -23,6 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
+from ..data.labels import BINARY, SINGLE, LabelSet
 from ..inference.predictor import ModelError, load_model
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .recipe import ModelArguments, Recipe, RecipeError, TokenizerArguments
@@ -33,7 +34,9 @@ TOKENIZER_NAME = "tokenizer.json"
 
 
 def classifier_config(
-    recipe: Recipe, fields: Mapping[str, Any] = MappingProxyType({})
+    recipe: Recipe,
+    fields: Mapping[str, Any] = MappingProxyType({}),
+    label_set: LabelSet = BINARY,
 ) -> SentimentLSTMConfig | None:
     """The architecture of a run that starts from a classifier.
 
@@ -43,6 +46,7 @@ def classifier_config(
     Args:
         recipe: What to train.
         fields: Fields of the architecture that count as the recipe's.
+        label_set: The labels of the run.
 
     Returns:
         The config, or `None` if the recipe does not start from a classifier.
@@ -68,8 +72,13 @@ def classifier_config(
             "leave that out (null), or start from a language model"
         )
     kept = {name: getattr(theirs, name) for name in names}
+    if label_set.problem_type != SINGLE or len(label_set.names) != 2:
+        kept["single_logit"] = False  # the head is a new one
     config = SentimentLSTMConfig(
-        **(kept | given), vocab_size=theirs.vocab_size, pad_token_id=theirs.pad_token_id
+        **(kept | given),
+        **label_set.config_fields(),
+        vocab_size=theirs.vocab_size,
+        pad_token_id=theirs.pad_token_id,
     )
     if "temperature" not in given and not _same_labels(config, theirs):
         config.temperature = 1.0  # what was fitted is for the other head

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ from transformers.trainer_pt_utils import LengthGroupedSampler as TransformersSa
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from ..configuration_sentiment_lstm import SentimentLSTMConfig
-from ..evaluation.metrics import compute_metrics
+from ..data.dataset import label_set_of
+from ..data.labels import BINARY, NUMBER, SEVERAL, LabelSet
+from ..evaluation.label_metrics import metrics_of
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .pretraining import SentimentLSTMForPreTraining
 from .pushing import PushingTrainer
@@ -69,8 +72,13 @@ def make_trainer(
         The trainer, with a new model.
 
     Raises:
-        RecipeError: If the weights to start from do not fit.
+        RecipeError: If the weights to start from do not fit, or a field does not fit the labels.
     """
+    label_set = BINARY
+    if "labels" in validation_tokens.column_names and "labels" in train_tokens.column_names:
+        # Those of validation: to train on there may be probabilities in their place.
+        found = label_set_of(validation_tokens, recipe.number_name, column="labels")
+        label_set = recipe.check_labels(found)
     arguments = copy.copy(recipe.training)  # the recipe stays as it is
     steps_per_epoch = math.ceil(
         len(train_tokens)
@@ -88,14 +96,17 @@ def make_trainer(
         fields = model_fields(trial) if model_fields else {}
         config = None
         if model_class is SentimentLSTMForSequenceClassification:
-            config = classifier_config(recipe, fields)
+            config = classifier_config(recipe, fields, label_set)
         if config is None:
             config = SentimentLSTMConfig(
                 vocab_size=len(tokenizer),
                 pad_token_id=tokenizer.pad_token_id,
                 **(dataclasses.asdict(recipe.model) | fields),
+                **label_set.config_fields(),
             )
         model = model_class(config)
+        if isinstance(model, SentimentLSTMForSequenceClassification):
+            _start_at_the_mean(model, train_tokens)
         if arguments.init_from is not None:
             start_from(arguments.init_from, model, tokenizer)
         return model
@@ -107,9 +118,9 @@ def make_trainer(
         args=arguments,
         train_dataset=train_tokens,
         eval_dataset=validation_tokens.select(np.argsort(validation_tokens["length"])),
-        data_collator=DataCollatorWithPadding(tokenizer),
+        data_collator=ReviewCollator(tokenizer, label_set=label_set),
         processing_class=tokenizer,
-        compute_metrics=compute_metrics if "labels" in train_tokens.column_names else None,
+        compute_metrics=metrics_of(label_set) if "labels" in train_tokens.column_names else None,
         callbacks=[
             TrainingTimer(),
             *([] if patience is None else [EarlyStoppingCallback(patience)]),
@@ -117,6 +128,51 @@ def make_trainer(
     )
     trainer.add_callback(EMACallback(trainer))
     return trainer
+
+
+def _start_at_the_mean(
+    model: SentimentLSTMForSequenceClassification, tokens: datasets.Dataset
+) -> None:
+    """Let a model of a number say the mean of the training reviews, and learn the rest."""
+    if model.config.problem_type == NUMBER:
+        mean = float(np.mean(tokens["labels"][:]))
+        with torch.no_grad():
+            model.classifier.bias.fill_(mean)
+
+
+@dataclass
+class ReviewCollator(DataCollatorWithPadding):
+    """Pads a batch, and makes of several labels at once what a loss takes.
+
+    Args:
+        tokenizer: See `DataCollatorWithPadding`, as for what is not named here.
+        label_set: Which labels.
+    """
+
+    label_set: LabelSet = BINARY
+
+    def __call__(self, features: list[dict[str, Any]]) -> Any:
+        """Make a batch.
+
+        Args:
+            features: `input_ids` and, of reviews, `labels`.
+
+        Returns:
+            Tensors; several labels at once become `(batch, num_labels)` float32, 1 for each that a
+            review has.
+        """
+        if self.label_set.problem_type != SEVERAL:
+            return super().__call__(features)
+        labels = torch.zeros(len(features), len(self.label_set.names))
+        for row, feature in zip(labels, features, strict=True):
+            row[feature["labels"]] = 1
+        batch = super().__call__([_without_labels(feature) for feature in features])
+        batch["labels"] = labels
+        return batch
+
+
+def _without_labels(feature: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in feature.items() if name != "labels"}
 
 
 class SentimentTrainer(PushingTrainer):
@@ -140,10 +196,13 @@ class SentimentTrainer(PushingTrainer):
     ) -> Any:
         """The mean cross entropy of a batch, in nats; of it and its worst neighbour if so asked.
 
+        Of several labels at once it is the mean over them, and of a number the squared error.
+
         Args:
             model: A classifier, or a model that computes its own loss.
             inputs: A batch. `labels` are classes `(batch,)` int64, or probabilities
-                `(batch, num_labels)` float.
+                `(batch, num_labels)` float; of several labels at once 0 and 1 of that shape, and
+                of a number `(batch,)` float.
             return_outputs: Whether to return the outputs as well.
             num_items_in_batch: Not used: the loss is a mean.
 
@@ -156,9 +215,14 @@ class SentimentTrainer(PushingTrainer):
         inputs = dict(inputs)
         labels = inputs.pop("labels")
         smoothing = self.args.label_smoothing_factor if model.training else 0.0
+        problem_type = self.accelerator.unwrap_model(model).config.problem_type
 
         def loss_of(outputs: Any) -> torch.Tensor:
             logits = outputs.logits.float()  # (batch, num_labels)
+            if problem_type == SEVERAL:
+                return nn.functional.binary_cross_entropy_with_logits(logits, labels)
+            if problem_type == NUMBER:
+                return nn.functional.mse_loss(logits.squeeze(-1), labels.float())
             return nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
 
         epsilon = self.args.adversarial_epsilon
