@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..files import default_model
@@ -29,7 +30,8 @@ def add(commands: Any) -> None:
         """
         Without TEXT and --input, reviews are read from standard input, one a line, as from a .txt
         file. The output has one line a review, in order, with the label and the score of
-        transformers' pipeline.
+        transformers' pipeline; of several labels at once those above one half, and the score of
+        each; of a number the score alone.
         Without --model the default model predicts, the released checkpoint; a first TEXT that is
         a model folder is taken for the model.
 
@@ -181,6 +183,7 @@ def _predict_stream(
             chunk_size=options.chunk_size,
             trust_remote_code=options.trust_remote_code,
         )
+    rows = replace(rows, label_set=predictor.label_set)
     with open_output(output) as stream:
         stream.write(rows.header)
         predictions = predictor.stream(texts)

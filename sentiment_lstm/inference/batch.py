@@ -16,6 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,6 +96,7 @@ def predict_file(
             chunk_size=chunk_size,
             trust_remote_code=trust_remote_code,
         )
+        rows = replace(rows, label_set=predictor.label_set)
         job = {
             "model": _model_digest(predictor),
             "texts": texts_digest,

@@ -20,13 +20,7 @@ from ..data.columns import text_columns
 from ..data.sources import MAX_LINE_BYTES, ReviewError
 from ..extras import require
 from ..outputs import OutputError
-from .predictor import (
-    CHUNK_SIZE,
-    LABEL_COLUMN,
-    SCORE_COLUMN,
-    SentimentPredictor,
-    answer_columns,
-)
+from .predictor import CHUNK_SIZE, SentimentPredictor, answer_columns, answer_types
 
 if TYPE_CHECKING:
     import pandas
@@ -75,20 +69,27 @@ class TablePredictor:
 
         Returns:
             The same with two more columns, `predicted_label` (string) and `predicted_score`
-            (double).
+            (double); with other labels those of `predictor.answer_columns`.
 
         Raises:
             AnswerError: See `SentimentPredictor.predict`.
             ReviewError: If there is no column of texts, a text is missing, or there is a column of
-                one of the two names already.
+                one of these names already.
         """
         import pyarrow
 
         names, named = table.column_names, self._text_column
-        columns = {name: table.column(name).to_pylist() for name in _needed(names, named)}
+        added = answer_types(self._predictor.label_set)
+        columns = {name: table.column(name).to_pylist() for name in _needed(names, named, added)}
         answers = _answers(self._predictor, columns, named)
-        for name, kind in ((LABEL_COLUMN, pyarrow.string()), (SCORE_COLUMN, pyarrow.float64())):
-            table = table.append_column(name, pyarrow.array(answers[name], kind))
+        kinds = {
+            str: pyarrow.string(),
+            float: pyarrow.float64(),
+            list[str]: pyarrow.list_(pyarrow.string()),
+            list[float]: pyarrow.list_(pyarrow.float64()),
+        }
+        for name, kind in added.items():
+            table = table.append_column(name, pyarrow.array(answers[name], kinds[kind]))
         return table
 
 
@@ -144,7 +145,9 @@ def predict_with_ray(
     context.raise_original_map_exception = True
     context.enable_progress_bars = sys.stderr.isatty()
     try:
-        answers = _read(ray.data, files, files_system, text_column, max_line_bytes).map_batches(
+        added = answer_types(predictor.label_set)
+        rows = _read(ray.data, files, files_system, text_column, max_line_bytes, added)
+        answers = rows.map_batches(
             TablePredictor,
             fn_constructor_args=(predictor, text_column),
             batch_size=chunk_size,
@@ -177,30 +180,40 @@ def predict_with_spark(
 
     Returns:
         The data frame with two more columns, `predicted_label` (string) and `predicted_score`
-        (double), which Spark computes when it is asked for them. A text that is missing then ends
-        the job.
+        (double), with other labels those of `predictor.answer_columns`, which Spark computes when
+        it is asked for them. A text that is missing then ends the job.
 
     Raises:
         ModelError: See `SentimentPredictor.from_pretrained`.
         ReviewError: If there is no column of texts, or a column of one of those names already.
     """
-    from pyspark.sql.types import DoubleType, StringType, StructField, StructType
+    from pyspark.sql.types import ArrayType, DoubleType, StringType, StructField, StructType
 
-    _needed(reviews.columns, text_column)
+    _needed(reviews.columns, text_column, ())
     if not isinstance(model, SentimentPredictor):
         model = SentimentPredictor.from_pretrained(model, low_precision=True)
-    added = [StructField(LABEL_COLUMN, StringType()), StructField(SCORE_COLUMN, DoubleType())]
-    schema = StructType([*reviews.schema.fields, *added])
+    added = answer_types(model.label_set)
+    _needed(reviews.columns, text_column, added)
+    kinds = {
+        str: StringType(),
+        float: DoubleType(),
+        list[str]: ArrayType(StringType()),
+        list[float]: ArrayType(DoubleType()),
+    }
+    fields = [StructField(name, kinds[kind]) for name, kind in added.items()]
+    schema = StructType([*reviews.schema.fields, *fields])
     return reviews.mapInPandas(_pandas_function(pickle.dumps(model), text_column), schema)
 
 
 # --- answers -------------------------------------------------------------------------------------
 
 
-def _needed(names: list[str], text_column: str | None, where: str = _WHERE) -> list[str]:
+def _needed(
+    names: list[str], text_column: str | None, added: Iterable[str], where: str = _WHERE
+) -> list[str]:
     """The columns that are read; raises if there are none, or the answers' names are taken."""
     text, title = text_columns(names, where, text=text_column)
-    for name in (LABEL_COLUMN, SCORE_COLUMN):
+    for name in added:
         if name in names:
             raise ReviewError(f"{where}: there is a column {name!r} already: rename it or drop it")
     return [name for name in (title, text) if name]
@@ -221,11 +234,12 @@ def _pandas_function(
     def answer(frames: Iterable[pandas.DataFrame]) -> Iterator[pandas.DataFrame]:
         _take_one_core()
         loaded = _unpickled(predictor)
+        added = answer_types(loaded.label_set)
         for frame in frames:
             # What is missing is NaN or NA in pandas, and None in all of them as objects.
             columns = {
                 name: frame[name].astype(object).where(frame[name].notna(), None).tolist()
-                for name in _needed(list(frame.columns), text_column)
+                for name in _needed(list(frame.columns), text_column, added)
             }
             yield frame.assign(**_answers(loaded, columns, text_column))
 
@@ -353,6 +367,7 @@ def _read(
     system: AbstractFileSystem,
     text_column: str | None,
     max_line_bytes: int,
+    added: Iterable[str] = (),
 ) -> Any:
     """A data set of Ray in which text is text: Arrow makes numbers and dates of what looks so."""
     import pyarrow
@@ -368,7 +383,7 @@ def _read(
         names = next(csv.reader([line.decode("utf-8-sig", "replace")]), [])
     else:
         names = list(_record_of(line, files[0]))
-    kinds = dict.fromkeys(_needed(names, text_column, files[0]), pyarrow.string())
+    kinds = dict.fromkeys(_needed(names, text_column, added, files[0]), pyarrow.string())
     if file_format == ".csv":
         return data.read_csv(
             files,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from transformers import (
 
 from .. import auto_classes  # noqa: F401 - registers our classes with the Auto classes
 from ..data.columns import joined, text_columns
+from ..data.labels import NUMBER, SEVERAL, LabelSet
 from ..data.texts import chunks
 from ..tokenization import private_backend
 
@@ -43,8 +44,9 @@ BATCH_TOKENS = 4096
 # costs more (masks, and a reversal of each text by itself) than smaller batches do.
 _ENOUGH_ALIKE = 8
 
-# What is added to the columns of a batch.
+# What is added to the columns of a batch; of several labels at once, both are lists.
 LABEL_COLUMN, SCORE_COLUMN = "predicted_label", "predicted_score"
+LABELS_COLUMN, SCORES_COLUMN = "predicted_labels", "predicted_scores"
 
 # Between the probabilities of the best two labels: what the low-precision copy says with less is
 # computed again. In bf16 a probability was wrong by 0.005 at most (5,459 reviews), so the gap
@@ -69,13 +71,17 @@ class Prediction:
 
     Args:
         label: Name of the most probable label.
-        score: Its probability, as `pipeline("text-classification")` gives it.
+        score: Its probability, as `pipeline("text-classification")` gives it; the number itself,
+            where the label is one.
         probabilities: `(num_labels,)` float32, by label id.
+        labels: Names of all labels that the text has: the most probable one, or, of several labels
+            at once, those with a probability above one half. None where the label is a number.
     """
 
     label: str
     score: float
     probabilities: NDArray[np.float32]
+    labels: tuple[str, ...] = ()
 
 
 class SentimentPredictor:
@@ -167,6 +173,11 @@ class SentimentPredictor:
             raise ModelError(f"{model}: loads, but does not answer: {_line(error)}") from error
         return predictor
 
+    @property
+    def label_set(self) -> LabelSet:
+        """Which labels the model gives, as its config says."""
+        return LabelSet.of_config(self.model.config)
+
     def predict(self, texts: Iterable[str], *, start: int = 0) -> list[Prediction]:
         """Classify texts.
 
@@ -219,10 +230,16 @@ class SentimentPredictor:
             AnswerError: See `predict`.
             TypeError: See there.
         """
-        names = cast("dict[int, str]", self.model.config.id2label)
+        label_set = self.label_set
+        names = label_set.names
         for probabilities in itertools.chain.from_iterable(self._stream_proba(texts, start)):
             best = int(probabilities.argmax())
-            yield Prediction(names[best], float(probabilities[best]), probabilities)
+            labels: tuple[str, ...] = (names[best],)
+            if label_set.problem_type == NUMBER:
+                labels = ()
+            elif label_set.problem_type == SEVERAL:
+                labels = tuple(names[number] for number in np.flatnonzero(probabilities > 0.5))
+            yield Prediction(names[best], float(probabilities[best]), probabilities, labels)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, however long: what `tokenizer(texts)` gives, on all cores.
@@ -295,7 +312,8 @@ class SentimentPredictor:
                 that is there, behind a `title` if there is one, as in `load_reviews`.
 
         Returns:
-            The batch with two more columns: `predicted_label` (str) and `predicted_score` (float).
+            The batch with two more columns: `predicted_label` (str) and `predicted_score` (float);
+            see `answer_columns` for other labels.
 
         Raises:
             ReviewError: If there is no column of text, or a text is missing.
@@ -391,7 +409,9 @@ def answer_columns(
         hint: What an error advises where a text is missing.
 
     Returns:
-        `predicted_label` (str) and `predicted_score` (float).
+        `predicted_label` (str) and `predicted_score` (float). Of several labels at once
+        `predicted_labels`, a list of those that a text has, and `predicted_scores`, a list of the
+        probabilities of all labels by their number. Of a number `predicted_score` alone.
 
     Raises:
         ReviewError: If there is no column of text, or a text is missing.
@@ -404,10 +424,33 @@ def answer_columns(
         for number, row in enumerate(rows, 1)
     )
     answers = predictor.predict(texts)
-    return {
+    names = answer_types(predictor.label_set)
+    if LABELS_COLUMN in names:
+        return {
+            LABELS_COLUMN: [list(answer.labels) for answer in answers],
+            SCORES_COLUMN: [answer.probabilities.tolist() for answer in answers],
+        }
+    found: dict[str, list[Any]] = {
         LABEL_COLUMN: [answer.label for answer in answers],
         SCORE_COLUMN: [answer.score for answer in answers],
     }
+    return {name: found[name] for name in names}
+
+
+def answer_types(label_set: LabelSet) -> dict[str, Any]:
+    """The columns that `answer_columns` gives, and the types of their values.
+
+    Args:
+        label_set: That of the predictor.
+
+    Returns:
+        Column -> `str`, `float`, `list[str]` or `list[float]`.
+    """
+    if label_set.problem_type == SEVERAL:
+        return {LABELS_COLUMN: list[str], SCORES_COLUMN: list[float]}
+    if label_set.problem_type == NUMBER:
+        return {SCORE_COLUMN: float}
+    return {LABEL_COLUMN: str, SCORE_COLUMN: float}
 
 
 def computes_in_bf16(device: torch.device) -> bool:
