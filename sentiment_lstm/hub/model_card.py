@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from ..data.labels import NUMBER, LabelSet
 from ..data.sources import parse_source
 from ..evaluation.figures import (
     ACCURACY_BY_LENGTH,
@@ -23,12 +24,23 @@ from ..evaluation.figures import (
     CURVE,
     LEARNING_CURVES,
     RELIABILITY_DIAGRAM,
-    tokens_text,
 )
 from ..evaluation.recipe_files import dump_recipe, rename_fields
 from ..evaluation.results import BySource, Results, metrics_by_name
 from .ablations import ablation_table
 from .baselines import Baseline, redact_baselines
+from .card_tables import (
+    calibration_table,
+    confusion_table,
+    interval,
+    labels_table,
+    length_table,
+    measured,
+    negation_table,
+    percent,
+    results_table,
+    table,
+)
 
 _TEMPLATE = Path(__file__).with_name("card_template.md")
 
@@ -50,6 +62,23 @@ _METRICS = {
     "roc_auc": "Area under the ROC curve",
     "loss": "Loss",
     "expected_calibration_error": "Expected calibration error",
+    # Of other labels than two.
+    "micro_f1": "Micro F1",
+    "macro_f1": "Macro F1",
+    "quadratic_weighted_kappa": "Quadratic weighted kappa",
+    "mean_squared_error": "Mean squared error",
+    "mean_absolute_error": "Mean absolute error",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+}
+# Figure -> what the Hub calls the metric, in the card's list of metrics.
+_HUB_METRICS = {
+    "accuracy": "accuracy",
+    "f1": "f1",
+    "precision": "precision",
+    "recall": "recall",
+    "mean_squared_error": "mse",
+    "mean_absolute_error": "mae",
 }
 _EXAMPLES = [
     "Great little lamp: It is bright, sturdy and easy to set up.",
@@ -96,8 +125,8 @@ def make_card(
     try:
         name = repo_id.split("/")[-1] if repo_id else recipe.get("output_dir", "model")
         model = repo_id or "path/to/this/folder"
-        measured = (source for _, source, _ in results.parts())
-        evaluate_command = shlex.join(["sentiment-lstm", "evaluate", model, *measured])
+        labels = results.labels
+        evaluate_command = _evaluate_command(results, model)
         card: ModelCard = ModelCard.from_template(
             _metadata(results, name),
             template_str=Path(template or _TEMPLATE).read_text(encoding="utf-8"),
@@ -115,18 +144,22 @@ def make_card(
                 for source in sources
             ),
             has_test=bool(results.reviews.get("test")),
-            parts=[_measured(part, found) for part, found in metrics.items()],
-            results_table=_results_table(metrics),
-            confusion_table=_confusion_table(metrics),
-            calibration_table=_calibration_table(metrics),
-            length_table=_slices_table("tokens", _by_length(metrics)),
-            negation_table=_slices_table("negation word", _by_negation(metrics)),
+            parts=[measured(part, found) for part, found in metrics.items()],
+            kind=labels.problem_type,
+            names=labels.names,
+            ordered=labels.ordered,
+            results_table=results_table(metrics, labels),
+            confusion_table=confusion_table(metrics, labels),
+            labels_table=labels_table(metrics),
+            calibration_table=calibration_table(metrics, labels),
+            length_table=length_table(metrics, labels),
+            negation_table=negation_table(metrics, labels),
             behaviour_table=_behaviour_table(name, results, baselines),
             baselines=baselines,
             baselines_table=_baselines_table(name, results, baselines),
             ablation_table=ablation_table(ablation) if ablation else None,
             ablation_seeds=len(next(iter(ablation.values()))["seeds"]) if ablation else 0,
-            reviews_table=_reviews_table(results.reviews),
+            reviews_table=_reviews_table(results.reviews, labels),
             training_table=_training_table(results),
             recipe=recipe_text,
             fence=_fence(recipe_text, evaluate_command),
@@ -139,6 +172,16 @@ def make_card(
     except KeyError as error:
         raise CardError(f"the results lack {error}: they are not what training writes") from error
     return card
+
+
+def _evaluate_command(results: Results, model: str) -> str:
+    """The command that measures the model again, on the reviews as they were labelled."""
+    sources = [source for _, source, _ in results.parts()]
+    said = results.recipe.get("labels") if results.labels.problem_type != NUMBER else None
+    if isinstance(said, Mapping):
+        said = [f"{label}={meaning}" for label, meaning in said.items()]
+    words = ["sentiment-lstm", "evaluate", model, *sources]
+    return shlex.join(words + (["--labels", *map(str, said)] if said else []))
 
 
 def _check_baselines(baselines: Sequence[Baseline], results: Results) -> None:
@@ -181,7 +224,7 @@ def _metadata(results: Results, name: str) -> ModelCardData:
     ids = {
         "stanfordnlp/imdb" if s.kind == "sample" else s.name for s in sources if s.kind != "file"
     }
-    measured = {key for _, _, figures in results.parts() for key in figures}
+    known = {key for _, _, figures in results.parts() for key in figures}
     return ModelCardData(
         license="apache-2.0",
         language="en",
@@ -189,7 +232,7 @@ def _metadata(results: Results, name: str) -> ModelCardData:
         pipeline_tag="text-classification",
         tags=["sentiment-analysis", "lstm", "reviews"],
         datasets=sorted(ids) or None,
-        metrics=[key for key in ("accuracy", "f1", "precision", "recall") if key in measured],
+        metrics=[name for key, name in _HUB_METRICS.items() if key in known],
         widget=[{"text": text} for text in _EXAMPLES],
         model_name=name,
         # This model's results alone: to the Hub an index means what the repository's model does
@@ -217,68 +260,6 @@ def _eval(split: str, source: str, metrics: Mapping[str, Any]) -> list[EvalResul
     ]
 
 
-def _measured(part: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    """What the limits say of one set of reviews, in words for the template."""
-    slices = found.get("slices", {"length": [], "negation": {}})
-    lengths = [
-        _share(one) | {"tokens": tokens_text(one["tokens_from"], one["tokens_to"])}
-        for one in slices["length"]
-    ]
-    # One group alone, or one length, says nothing that the whole does not.
-    negation = slices["negation"] if len(slices["negation"]) > 1 else {}
-    return {
-        "name": part,
-        **_share(found, decimals=2),
-        "shortest": lengths[0] if len(lengths) > 1 else None,
-        "longest": lengths[-1] if len(lengths) > 1 else None,
-        "negation": {kind: _share(one) for kind, one in negation.items()},
-    }
-
-
-def _share(found: Mapping[str, Any], decimals: int = 1) -> dict[str, str]:
-    return {
-        "reviews": f"{found['reviews']:,}",
-        "accuracy": _percent(found["accuracy"], decimals),
-        "interval": _interval(found, decimals),
-    }
-
-
-# Part, name of a slice of it, figures of the slice.
-_Slices = Iterator[tuple[str, str, Mapping[str, Any]]]
-
-
-def _by_length(metrics: Mapping[str, Any]) -> _Slices:
-    for part, found in metrics.items():
-        for one in found.get("slices", {}).get("length", []):
-            yield part, tokens_text(one["tokens_from"], one["tokens_to"]), one
-
-
-def _by_negation(metrics: Mapping[str, Any]) -> _Slices:
-    for part, found in metrics.items():
-        for kind, one in found.get("slices", {}).get("negation", {}).items():
-            yield part, kind, one
-
-
-def _slices_table(title: str, slices: _Slices) -> str:
-    """A row for each slice; empty where the results are too old to have slices."""
-    rows = [
-        [
-            f"`{part}`",
-            name,
-            f"{found['reviews']:,}",
-            _percent(found["accuracy"], 1),
-            _interval(found, 1),
-            *(
-                _percent(row[label] / sum(row), 1) if sum(row) else "–"
-                for label, row in enumerate(found["confusion_matrix"])
-            ),
-        ]
-        for part, name, found in slices
-    ]
-    header = ["reviews", title, "number", "accuracy", "95 % interval", "of NEGATIVE", "of POSITIVE"]
-    return _table(header, rows) if rows else ""
-
-
 def _baselines_table(name: str, results: Results, baselines: Sequence[Baseline]) -> str:
     """This model and its baselines, with a column for each set of reviews that one saw."""
     if not baselines:
@@ -288,7 +269,7 @@ def _baselines_table(name: str, results: Results, baselines: Sequence[Baseline])
     parts = list(dict.fromkeys(part for metrics in theirs for part in metrics))
     seconds = results.wall_time_seconds["train"]
     first = [f"**{name}**", f"{results.parameters:,}", "the reviews below", f"{seconds:,}"]
-    return _table(
+    return table(
         ["model", "parameters", "trained on", "seconds to train", *(f"`{part}`" for part in parts)],
         [
             [*first, *(_cell(own.get(part)) for part in parts)],
@@ -314,10 +295,10 @@ def _behaviour_table(name: str, results: Results, baselines: Sequence[Baseline])
     models |= {one.name: one.behaviour for one in baselines if one.behaviour is not None}
 
     def row(title: str, cases: int, found: Iterable[Mapping[str, Any] | None]) -> list[str]:
-        rates = ("–" if one is None else _percent(one["failure_rate"], 1) for one in found)
+        rates = ("–" if one is None else percent(one["failure_rate"], 1) for one in found)
         return [title, f"{cases:,}", *rates]
 
-    return _table(
+    return table(
         ["capability", "cases", *models],
         [
             *(
@@ -330,60 +311,19 @@ def _behaviour_table(name: str, results: Results, baselines: Sequence[Baseline])
 
 
 def _cell(found: Mapping[str, Any] | None) -> str:
-    return "–" if found is None else f"{_percent(found['accuracy'], 1)} ({_interval(found, 1)})"
+    return "–" if found is None else f"{percent(found['accuracy'], 1)} ({interval(found, 1)})"
 
 
-def _results_table(metrics: Mapping[str, Any]) -> str:
-    return _table(
-        ["reviews", "number", "accuracy", "95 % interval", "F1", "precision", "recall", "AUC"],
-        [
-            [
-                f"`{part}`",
-                f"{found['reviews']:,}",
-                _percent(found["accuracy"]),
-                _interval(found),
-                *(_percent(found[key]) for key in ("f1", "precision", "recall")),
-                "–" if found["roc_auc"] is None else f"{found['roc_auc']:.4f}",
-            ]
-            for part, found in metrics.items()
-        ],
-    )
-
-
-def _confusion_table(metrics: Mapping[str, Any]) -> str:
-    return _table(
-        ["reviews", "NEGATIVE, correct", "NEGATIVE, wrong", "POSITIVE, correct", "POSITIVE, wrong"],
-        [
-            [f"`{part}`", f"{tn:,}", f"{fp:,}", f"{tp:,}", f"{fn:,}"]
-            for part, found in metrics.items()
-            for (tn, fp), (fn, tp) in [found["confusion_matrix"]]
-        ],
-    )
-
-
-def _calibration_table(metrics: Mapping[str, Any]) -> str:
-    return _table(
-        ["reviews", "expected calibration error", "loss"],
-        [
-            [
-                f"`{part}`",
-                _percent(found["expected_calibration_error"]),
-                f"{found['loss']:.4f}",
-            ]
-            for part, found in metrics.items()
-        ],
-    )
-
-
-def _reviews_table(reviews: BySource) -> str:
-    return _table(
-        ["part", "reviews", "number", "positive", "fingerprint"],
+def _reviews_table(reviews: BySource, label_set: LabelSet) -> str:
+    title = "labels" if label_set.config_fields() else "positive"
+    return table(
+        ["part", "reviews", "number", title, "fingerprint"],
         [
             [
                 split,
                 f"`{source}`",
                 f"{facts['reviews']:,}",
-                f"{facts['positive']:,}" if "positive" in facts else "no labels",
+                _labels_text(facts),
                 f"`{facts['fingerprint']}`",
             ]
             for split, parts in reviews.items()
@@ -392,10 +332,21 @@ def _reviews_table(reviews: BySource) -> str:
     )
 
 
+def _labels_text(facts: Mapping[str, Any]) -> str:
+    """How many reviews have which label."""
+    if "positive" in facts:
+        return f"{facts['positive']:,}"
+    if "labels" in facts:
+        return ", ".join(f"{name}: {number:,}" for name, number in facts["labels"].items())
+    if "lowest" in facts:
+        return f"{facts['lowest']:g} to {facts['highest']:g}"
+    return "no labels"
+
+
 def _training_table(results: Results) -> str:
     training, machine, seconds = results.training, results.machine, results.wall_time_seconds
     versions = ", ".join(f"{name} {number}" for name, number in results.versions.items())
-    return _table(
+    return table(
         ["training", ""],
         [
             ["steps", f"{training['steps']:,} ({training['epochs']:g} epochs)"],
@@ -412,23 +363,6 @@ def _training_table(results: Results) -> str:
             ["software", f"Python {machine['python']}, {versions}"],
         ],
     )
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown, in which a bar would end a cell."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
-    )
-
-
-def _percent(share: float, decimals: int = 2) -> str:
-    return f"{share:.{decimals}%}".replace("%", " %")
-
-
-def _interval(found: Mapping[str, Any], decimals: int = 2) -> str:
-    low, high = (_percent(found[f"accuracy_{end}"], decimals) for end in ("low", "high"))
-    return f"{low} to {high}"
 
 
 def _optional(number: float | None, style: str) -> str:
