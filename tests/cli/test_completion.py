@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from support import ROOT
 
 # What pip installs, in a machine that is to import neither of these to answer a Tab.
 SCRIPT = f"""#!{sys.executable}
@@ -18,13 +17,14 @@ from sentiment_lstm.cli.main import main
 sys.exit(main())
 """
 
-# As README has it, and then what bash does when Tab is pressed behind the words.
-BASH = """
-eval "$(register-python-argcomplete sentiment-lstm)"
+REGISTER = 'eval "$(register-python-argcomplete sentiment-lstm)"'
+# Then what bash does when Tab is pressed behind the words.
+BASH = f"""
+{REGISTER}
 complete -p sentiment-lstm >&2
-COMP_LINE=$1 COMP_POINT=${#1} COMP_TYPE=9 COMP_KEY=9
+COMP_LINE=$1 COMP_POINT=${{#1}} COMP_TYPE=9 COMP_KEY=9
 _python_argcomplete sentiment-lstm
-printf '%s\\n' "${COMPREPLY[@]}"
+printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 
 
@@ -49,6 +49,10 @@ def complete(line: str, path: str, folder: Path) -> set[str]:
     )
     assert "_python_argcomplete" in done.stderr, done.stderr
     return {word.strip() for word in done.stdout.splitlines() if word.strip()}
+
+
+def test_readme_says_how_it_is_switched_on() -> None:
+    assert f"`{REGISTER}`" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
