@@ -60,7 +60,7 @@ class LabelSet:
         names = cast("dict[int, str]", config.id2label)
         return cls(
             tuple(str(names[number]) for number in sorted(names)),
-            cast("ProblemType", config.problem_type or SINGLE),
+            config.problem_type or SINGLE,
             bool(getattr(config, "ordered_labels", False)),
         )
 

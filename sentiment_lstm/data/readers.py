@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bz2
 import csv
-import html
 import json
 import re
 import sys
@@ -357,6 +356,8 @@ def read_blitzer(path: Path, name: str, max_line_bytes: int = MAX_LINE_BYTES) ->
     Raises:
         BrokenFileError: See [`read_lines`], and where a review is too long.
     """
+    import html  # which predicting needs not
+
     inside: list[str] = []
     size = start = 0
     for number, line in enumerate(read_lines(path, name, max_line_bytes), 1):

@@ -114,8 +114,8 @@ class Predictions:
             values = [getattr(part, name) for part in parts]
             return None if any(value is None for value in values) else np.concatenate(values)
 
-        joint = map(joined, ("probabilities", "labels", "lengths", "negated"))
-        return cls(*joint, label_set=parts[0].label_set)
+        names = ("probabilities", "labels", "lengths", "negated")
+        return replace(parts[0], **{name: joined(name) for name in names})
 
 
 def evaluate(predictor: SentimentPredictor, reviews: datasets.Dataset) -> dict[str, Any]:

@@ -176,14 +176,15 @@ def metrics_of(label_set: LabelSet) -> Callable[[EvalPrediction], dict[str, floa
 
     Returns:
         A function from Trainer's predictions to the scalar figures but `loss`, which Trainer
-        reports itself; undefined ones are left out.
+        reports itself. Agreement and correlations that are undefined are 0, as by chance: a
+        checkpoint may be chosen by them.
     """
 
     def scalars(figures: dict[str, Any]) -> dict[str, float]:
         return {
-            name: value
+            name: 0.0 if value is None else value
             for name, value in figures.items()
-            if name not in ("loss", "per_label") and value is not None
+            if name not in ("loss", "per_label")
         }
 
     def logits_of(prediction: EvalPrediction) -> NDArray[Any]:

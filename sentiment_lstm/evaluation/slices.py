@@ -91,6 +91,7 @@ def score_slices(
 
     def figures(inside: NDArray[np.bool_]) -> dict[str, Any]:
         those = probabilities[inside], labels[inside]
+        names: tuple[str, ...]
         if label_set.problem_type == SEVERAL:
             found, names = score_several(*those, label_set.names), _SEVERAL_FIGURES
         elif label_set.problem_type == NUMBER:

@@ -378,7 +378,8 @@ class Recipe:
     @property
     def number_name(self) -> str:
         """What the number is called, if the labels are numbers."""
-        return str((self.reviews.labels or [NUMBER_NAME])[0])
+        labels = self.reviews.labels
+        return str(labels[0]) if isinstance(labels, list) and labels else NUMBER_NAME
 
     def check_labels(self, label_set: LabelSet) -> LabelSet:
         """Complete the label set that the reviews turned out to have, and check the recipe with it.

@@ -263,7 +263,8 @@ def test_two_labels_stay_what_they_were(tmp_path: Path, load: Load) -> None:
     assert repr(Columns()) == "Columns(text=None, label=None, title=None, coding=None)"
     assert label_set_of(reviews) == BINARY
     assert BINARY.config_fields() == {}
-    for said in [{1: 0, 2: 1}, {1: "negative", 2: "POS"}, {"1": "0", "2": "1"}]:
+    alike: list[Any] = [{1: 0, 2: 1}, {1: "negative", 2: "POS"}, {"1": "0", "2": "1"}]
+    for said in alike:
         assert read_label_set(said) == (None, (("1", 0), ("2", 1)))
     assert read_label_set(["NEGATIVE", "POSITIVE"]) == (None, (("negative", 0), ("positive", 1)))
 

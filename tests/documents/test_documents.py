@@ -45,6 +45,7 @@ def workshop(
     (folder / "my/stars.csv").write_text(
         "stars,text\n" + re.sub("['\"]", "", stars).replace(", ", " ")
     )
+    (folder / "my/books.review").write_text("".join(map(_in_blitzers_format, range(60))))
     plain = "".join(f"{text}\n" for text, _ in reviews)
     (folder / "reviews.txt.gz").write_bytes(gzip.compress(plain.encode()))
     words = ["_PAD", "_UNK", "good", "bad"]
@@ -65,6 +66,25 @@ def workshop(
         assert main(["train", "demo.yaml", *SHORTENED["sentiment-lstm train"].split()]) == 0
         shutil.copytree(folder / "runs/demo", folder / "my/model")
         yield Workshop(folder, hub, monkeypatch, set(), folder / "no tree")
+
+
+# Stars, title and text of reviews of books.
+BOOKS = [
+    ("1.0", "Not for me", "I gave up after fifty pages & gave it away."),
+    ("2.0", "Thin", "Two good ideas, and a great deal of padding around them."),
+    ("3.0", "Fair", "Some chapters are fine, others are not. I would borrow it."),
+    ("4.0", "Well told", "A little long in the middle, but the end makes up for it."),
+    ("5.0", "Wonderful", "I read it in one night and began anew in the morning."),
+]
+
+
+def _in_blitzers_format(number: int) -> str:
+    """A review with stars as the multi-domain sentiment data set writes them."""
+    stars, title, text = BOOKS[number * 7 % len(BOOKS)]
+    return (
+        f"<review>\n<unique_id>\n{number}\n</unique_id>\n<rating>\n{stars}\n</rating>\n<title>\n"
+        f"{title}\n</title>\n<review_text>\n{text} Copy {number}.\n</review_text>\n</review>\n"
+    )
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
