@@ -66,6 +66,11 @@ def main() -> None:
     for path in sorted(folder.iterdir()):
         print(f"  {path}  ({path.stat().st_size / 1e6:.2f} MB)")
     print(f"\nDone in {time.perf_counter() - started:.0f} s.")
+    print(
+        "\nTo try it in the browser:\n"
+        f"  {sys.executable} -m pip install -e '.[page]'\n"
+        f"  {sys.executable} -m sentiment_lstm demo {folder}"
+    )
 
 
 def classify(folder: Path, reviews: list[str]) -> None:

@@ -22,9 +22,9 @@ for the object storage (another origin, to which the client must not send its to
 protocol is not spoken, so both ways in switch it off. That also decides how ``upload_folder``
 works: with Xet the client may split a folder into several commits, without it never does.
 
-Left out: spaces, pagination, gated repositories, uploads in parts, discussions (except the pull
-request that ``create_pr=True`` opens), deleting branches and tags, ``.gitignore`` rules, compressed
-answers, the dataset server, and every check of a model card beyond its YAML syntax.
+Left out: running spaces, pagination, gated repositories, uploads in parts, discussions (except the
+pull request that ``create_pr=True`` opens), deleting branches and tags, ``.gitignore`` rules,
+compressed answers, the dataset server, and every check of a model card beyond its YAML syntax.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ GITATTRIBUTES = "".join(
 ).encode()
 
 # A repository in a path below /api, and in an address that people see.
-_REPO = r"(?P<kind>models|datasets)/(?P<id>[^/]+/[^/]+)"
-_WEB_REPO = r"(?:(?P<kind>datasets)/)?(?P<id>[^/]+/[^/]+?)"
+_REPO = r"(?P<kind>models|datasets|spaces)/(?P<id>[^/]+/[^/]+)"
+_WEB_REPO = r"(?:(?P<kind>datasets|spaces)/)?(?P<id>[^/]+/[^/]+?)"
 
 
 @dataclass(frozen=True)
@@ -324,7 +324,7 @@ class FakeHub:
 
         Args:
             repo_id: ``namespace/name``.
-            repo_type: ``"model"`` or ``"dataset"``. Defaults to ``"model"``.
+            repo_type: ``"model"``, ``"dataset"`` or ``"space"``. Defaults to ``"model"``.
             files: Content by path; becomes a second commit after the Hub's own first one.
                 Defaults to no second commit.
             private: Whether reading needs the token. Defaults to False.
@@ -541,6 +541,11 @@ class FakeHub:
         existing = self.repositories.get((repo_type, repo_id))
         repo = existing or self.add_repository(repo_id, repo_type, private=private)
         url = f"{self.url}/{repo.web_path}"
+        if repo_type == "space" and not existing:
+            if not wanted.get("sdk"):
+                raise _Refusal(400, "A space needs an sdk")
+            card = f"---\ntitle: {wanted['name']}\nsdk: {wanted['sdk']}\napp_file: app.py\n---\n"
+            self.push(repo, {"README.md": card.encode()}, "initial commit")
         if existing:
             raise _Refusal(409, f"You already created this {repo_type} repo: {repo_id}", url=url)
         return _Answer.of({"url": url, "name": repo_id})

@@ -34,7 +34,7 @@ def workshop(
     folder = tmp_path_factory.mktemp("documents") / "workshop"
     for name in ("my", "runs"):
         (folder / name).mkdir(parents=True)
-    for name in ("scripts", "hub_card"):
+    for name in ("scripts", "hub_card", "sentiment_lstm"):
         (folder / name).symlink_to(ROOT / name)
     lines = "".join(f"__label__{label + 1} {text}\n" for text, label in reviews)
     (folder / "my/train.ft.txt.bz2").write_bytes(bz2.compress(lines.encode()))

@@ -29,3 +29,11 @@ def test_the_lowest_versions_are_the_lower_bounds() -> None:
         bounds.pop(name)
     lowest.pop("pandas")  # which `datasets` brings along
     assert lowest == bounds
+
+
+def test_a_space_needs_what_the_package_and_its_page_need() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lists = re.findall(r"^(?:dependencies|page) = \[(.*?)\]$", project, re.MULTILINE | re.DOTALL)
+    wanted = [package for each in lists for package in re.findall(r'"([^"]+)"', each)]
+    lines = (ROOT / "hub_card/requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not line.startswith("#")] == wanted
