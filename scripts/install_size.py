@@ -65,7 +65,7 @@ def measure_installs(folder: Path) -> dict[str, Any]:
         subprocess.CalledProcessError: If pip fails, or the base install does not predict.
     """
     venv.create(folder, with_pip=True)
-    python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    python = str(folder / ("Scripts" if sys.platform == "win32" else "bin") / "python")
     ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = Path(subprocess.check_output([python, "-c", ask], text=True).strip())
     tools = measure(site)  # pip, and with an older Python setuptools

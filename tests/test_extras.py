@@ -188,7 +188,9 @@ def test_one_missing_module_is_enough_and_is_named(
 def test_an_extra_brings_the_modules_that_are_asked_for(extra: str) -> None:
     mine = {f"extra == '{extra}'", f'extra == "{extra}"'}
     found = map(Requirement, requires("sentiment-lstm") or [])
-    brought = {canonicalize_name(one.name): one.extras for one in found if str(one.marker) in mine}
+    brought: dict[str, set[str]] = {
+        canonicalize_name(one.name): one.extras for one in found if str(one.marker) in mine
+    }
     packages_of = {
         module: set(map(canonicalize_name, packages))
         for module, packages in packages_distributions().items()
@@ -196,7 +198,7 @@ def test_an_extra_brings_the_modules_that_are_asked_for(extra: str) -> None:
     for module in EXTRAS[extra]:
         packages = packages_of.get(module, {module})
         # Ray brings pyarrow for its part `data`.
-        assert packages & brought.keys() or "data" in brought.get("ray", ()), module
+        assert packages & brought.keys() or "data" in brought.get("ray", set()), module
     asked = {*EXTRAS["train"], *EXTRAS[extra]}
     named = set().union(*(packages_of.get(module, {module}) for module in asked))
     assert brought.keys() <= named, "an extra brings what nobody asks for"
