@@ -22,8 +22,10 @@ review whose label the members by folds, which have not seen it, find that proba
 
 Finished members are kept below `--output_dir`, and what they said by the content of each text: the
 same command resumes an interrupted one, and further `unlabelled` texts cost only themselves.
-`teacher.json` there says what the members weigh and how accurate they are. `minilm` comes with the
-extra `benchmark`.
+`teacher.json` there says what the members weigh and how accurate they are. What a costly member has
+said can be kept for others: `--answers FOLDER` takes the files that it has of members of `--once`
+(`mpnet.parquet`, a copy of one below `--output_dir`), and only trains what has to be asked of more
+texts. `minilm` comes with the extra `benchmark`.
 """
 
 from __future__ import annotations
@@ -83,6 +85,7 @@ class Ensemble:
         once_train: What those of `once` are trained on, in the place of all reviews.
         sure: How probable the members by folds must find the label of a review for those of `once`
             not to be asked.
+        answers: A folder of what those of `once` have said of texts before, a file for each.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Ensemble:
         output_dir: Path,
         once_train: list[str] | None = None,
         sure: float = 1.0,
+        answers: Path | None = None,
     ) -> None:
         self.recipe = recipe
         self.members = members
@@ -102,6 +106,7 @@ class Ensemble:
         self.output_dir = output_dir
         self.once_train = once_train
         self.sure = sure
+        self.answers = answers
 
     def predict(
         self, member: str, part: str, texts: list[str], labels: list[int], asked: list[str]
@@ -119,7 +124,12 @@ class Ensemble:
             Log-odds of POSITIVE, `(asked,)`.
         """
         path = self.output_dir / f"{part}-{member}.parquet"
-        known = read_soft_labels(path) if path.exists() else {}
+        sources = [path]
+        if self.answers is not None and member in self.once:
+            sources.insert(0, self.answers / f"{member}.parquet")
+        known: dict[int, float] = {}
+        for source in sources:
+            known |= read_soft_labels(source) if source.exists() else {}
         keys = list(map(text_key, asked))
         new = {key: text for key, text in zip(keys, asked, strict=True) if key not in known}
         if new:
@@ -337,6 +347,7 @@ def main() -> None:
     parser.add_argument(
         "--sure", type=float, default=1.0, help="of a label, for these not to be asked (default: 1)"
     )
+    parser.add_argument("--answers", type=Path, metavar="FOLDER", help="of what these said before")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--weights", choices=["dev", "equal"], default="dev")
     add_pretrained_option(parser)
@@ -355,7 +366,8 @@ def main() -> None:
         known = classifiers(options.pretrained)
         claim(options.output_dir, recipe, options.folds, options.once_train)
         members = (options.members, options.once, known, options.output_dir)
-        ensemble = Ensemble(recipe, *members, options.once_train, options.sure)
+        spared = (options.once_train, options.sure, options.answers)
+        ensemble = Ensemble(recipe, *members, *spared)
         path = teach(recipe, ensemble, options.folds, options.weights)
     except ModuleNotFoundError as error:
         sys.exit(f"teacher: {error.name} is needed: pip install '.[benchmark]'")

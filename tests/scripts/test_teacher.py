@@ -246,6 +246,31 @@ def test_a_costly_member_is_spared(
         run(monkeypatch, *arguments)
 
 
+def test_answers_of_others_are_taken(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Spy(Optimist):
+        def predict(self, texts: list[str]) -> np.ndarray:
+            asked.extend(texts)
+            return np.full(len(texts), 0.9)
+
+    stand_in(monkeypatch, "minilm", Spy)
+    arguments: list[object] = [recipe, "--members", "--once", "minilm", "--weights", "equal"]
+    run(monkeypatch, *arguments, "--output_dir", tmp_path / "first")
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    (tmp_path / "first" / "all-minilm.parquet").rename(answers / "minilm.parquet")
+    before = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    del asked[:]
+    (tmp_path / "texts.txt").write_text("A lamp, bright.\nIt leaks.\nNot bad at all.\n")
+    arguments += ["--output_dir", tmp_path / "second", "--answers", answers]
+    run(monkeypatch, *arguments)
+    assert asked == ["Not bad at all."]
+    assert read_soft_labels(tmp_path / "soft" / "labels.parquet").items() > before.items()
+
+
 def test_further_texts_cost_only_themselves(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
