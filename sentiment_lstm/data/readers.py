@@ -13,6 +13,7 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -334,7 +335,8 @@ def read_json_lines(
             yield where, ReviewError(bad)
 
 
-_FIELD = re.compile(r"<(\w+)>(.*?)</\1>", re.DOTALL)
+_REVIEW = re.compile("<(/?)review>")
+_TAG = re.compile(r"<(/?)(\w+)>")
 
 
 def read_blitzer(path: Path, name: str, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Record]:
@@ -356,47 +358,59 @@ def read_blitzer(path: Path, name: str, max_line_bytes: int = MAX_LINE_BYTES) ->
     Raises:
         BrokenFileError: See [`read_lines`], and where a review is too long.
     """
+    inside: list[str] | None = None
+    size = start = number = 0
+    for number, line in enumerate(read_lines(path, name, max_line_bytes), 1):
+        at = 0
+        for mark in chain(_REVIEW.finditer(line), [None]):
+            text = line[at : mark.start() if mark else len(line)]
+            at = mark.end() if mark else len(line)
+            if inside is not None:
+                inside.append(text)
+                size += len(text)
+                if size > max_line_bytes:
+                    raise _too_long_review(name, start, max_line_bytes)
+            elif text.strip() or (mark and mark[1]):
+                found = shorten(text.strip() or "</review>")
+                wrong = ReviewError(f"{name}:{number}: no <review>, but {found}. {SKIP_HINT}")
+                yield f"{name}:{number}", wrong
+            if mark is None:
+                break
+            if inside is not None and not mark[1]:
+                yield f"{name}:{start}", _never_closed(name, start)
+            elif inside is not None:
+                yield _place(name, start, number - start + 1), _fields_of("".join(inside))
+            inside = None if mark[1] else []
+            size, start = 0, number
+    if inside is not None:
+        yield f"{name}:{start}", _never_closed(name, start)
+
+
+def _fields_of(review: str) -> dict[str, str]:
+    """The fields of a review; tags within a field belong to its text."""
     import html  # which predicting needs not
 
-    inside: list[str] = []
-    size = start = 0
-    for number, line in enumerate(read_lines(path, name, max_line_bytes), 1):
-        rest = line
-        while rest:
-            if not inside:
-                before, opening, rest = rest.partition("<review>")
-                if before.strip():
-                    wrong = f"{name}:{number}: no <review>, but {shorten(before.strip())}"
-                    yield f"{name}:{number}", ReviewError(f"{wrong}. {SKIP_HINT}")
-                if not opening:
-                    break
-                start, size, inside = number, 0, [""]
-            text, closing, after = rest.partition("</review>")
-            text, opening, again = text.partition("<review>")
-            inside.append(text)
-            size += len(text)
-            if size > max_line_bytes:
-                raise BrokenFileError(
-                    f"{name}:{start}: a review of more than {max_line_bytes} bytes, or one that "
-                    f"is never closed. Raise {RAISE_LIMIT} if it is a review, or pass "
-                    'on_bad_line="skip" to keep those before.'
-                )
-            if opening:
-                yield f"{name}:{start}", _never_closed(name, start)
-                inside, rest = [], opening + again + closing + after
-            elif closing:
-                fields = reversed(_FIELD.findall("".join(inside)))
-                place = _place(name, start, number - start + 1)
-                yield place, {tag: html.unescape(value).strip() for tag, value in fields}
-                inside, rest = [], after
-            else:
-                rest = ""
-    if inside:
-        yield f"{name}:{start}", _never_closed(name, start)
+    fields: dict[str, str] = {}
+    name, start = "", 0
+    for tag in _TAG.finditer(review):
+        if not name and not tag[1]:
+            name, start = tag[2], tag.end()
+        elif tag[1] and tag[2] == name:
+            fields.setdefault(name, html.unescape(review[start : tag.start()]).strip())
+            name = ""
+    return fields
 
 
 def _never_closed(name: str, start: int) -> ReviewError:
     return ReviewError(f"{name}:{start}: <review> without </review>. {SKIP_HINT}")
+
+
+def _too_long_review(name: str, start: int, max_line_bytes: int) -> BrokenFileError:
+    return BrokenFileError(
+        f"{name}:{start}: a review of more than {max_line_bytes} bytes, or one that is never "
+        f"closed. Raise {RAISE_LIMIT} if it is a review, or pass "
+        'on_bad_line="skip" to keep those before.'
+    )
 
 
 def parquet_columns(path: Path, name: str) -> dict[str, list[str] | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,16 @@ def test_a_review_of_blitzer_that_is_never_closed_ends_the_file(tmp_path: Path, 
         load(path, **options)
     kept = load(path, on_bad_line="skip", **options)
     assert kept["text"][:] == BLITZER_TEXTS[1:2]
+
+
+@pytest.mark.parametrize(
+    "nasty", ["<review>" * 300_000, "<review>" + "<a>" * 300_000 + "</review>"]
+)
+def test_the_cost_of_a_file_of_blitzer_is_linear(nasty: str, tmp_path: Path, load: Load) -> None:
+    path = write(tmp_path / "all.review", BLITZER[1] + nasty + "\n")
+    begun = time.process_time()
+    assert load(path, labels=[1, 2, 3, 4, 5], on_bad_line="skip")["label"][:] == [0]
+    assert time.process_time() - begun < 30, "by squares it takes many minutes"
 
 
 @pytest.mark.parametrize("name", FORMATS[:3])
