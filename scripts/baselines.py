@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from sentiment_lstm.data.labels import BINARY
 from sentiment_lstm.evaluation.behaviour import measure_behaviour
 from sentiment_lstm.evaluation.evaluate import Predictions, measure
 from sentiment_lstm.evaluation.figures import CURVE
@@ -62,8 +63,16 @@ def measure_all(chosen: dict[str, Classifier], folder: Path) -> list[Baseline]:
 
     Returns:
         The chosen ones.
+
+    Raises:
+        ValueError: If the run has other labels than NEGATIVE and POSITIVE.
     """
     results = read_results(folder / RESULTS_FILE)
+    if results.labels != BINARY:
+        raise ValueError(
+            f"{folder}: its labels are {results.labels}, and the baselines know NEGATIVE and "
+            "POSITIVE alone"
+        )
     path, sources = folder / BASELINES_FILE, _sources(results.metrics)
     found = {baseline.name: baseline for baseline in read_baselines(path)} if path.exists() else {}
     for name, classifier in chosen.items():

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from sentiment_lstm.cli.common import summarise
 from sentiment_lstm.data.dataset import load_many
 from sentiment_lstm.evaluation.behaviour import measure_behaviour, positive_of
 from sentiment_lstm.evaluation.evaluate import evaluate
@@ -79,7 +80,7 @@ def measure_again(results: Results, predictor: SentimentPredictor) -> Results:
     for split, source, _ in results.parts():
         figures = evaluate(predictor, reviews[source])
         metrics.setdefault(split, {})[source] = figures
-        print(f"{split}/{source}: {figures['accuracy']:.2%}", flush=True)
+        print(f"{split}/{source}: {summarise(figures)}", flush=True)
     behaviour = None
     try:
         found = measure_behaviour(positive_of(predictor))

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import baselines
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from support import make_results, metrics
 
+from sentiment_lstm.data.labels import LabelSet
 from sentiment_lstm.evaluation.results import read_results
 from sentiment_lstm.hub.baselines import read_baselines
 from sentiment_lstm.training.recipe import read_recipe
@@ -106,6 +108,15 @@ def test_the_curve_has_a_point_for_each_size_and_model(
     run(monkeypatch, *arguments)
     with pytest.raises(SystemExit, match="sizes are from 2 to 39"):
         run(monkeypatch, folder, "--baselines", "tfidf", "--sizes", 40)
+
+
+def test_other_labels_have_no_baselines(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = LabelSet(("1", "2", "3")).as_dict()
+    replace(read_results(run_folder / "results.json"), label_set=labels).write(
+        run_folder / "results.json"
+    )
+    with pytest.raises(SystemExit, match="its labels are 1, 2, 3, and the baselines know NEGATIVE"):
+        run(monkeypatch, run_folder, "--baselines", "tfidf")
 
 
 def test_a_pretrained_model_is_named_by_folder_or_id(

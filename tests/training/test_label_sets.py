@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
 import yaml
+from fake_hub import FakeHub
 from support import results_of
 from transformers import pipeline
 
@@ -22,6 +25,7 @@ from sentiment_lstm.cli.main import main
 from sentiment_lstm.data.dataset import load_reviews
 from sentiment_lstm.data.labels import BINARY, NUMBER, SEVERAL, LabelSet
 from sentiment_lstm.hub.model_card import make_card
+from sentiment_lstm.inference import engines
 from sentiment_lstm.inference.engines import TablePredictor
 from sentiment_lstm.inference.onnx import export
 from sentiment_lstm.training.recipe import RecipeError, read_recipe
@@ -174,6 +178,14 @@ def test_columns_of_a_table(trained: Trained) -> None:
         "number": {"predicted_score": pa.float64()},
     }.get(trained.kind, {"predicted_label": pa.string(), "predicted_score": pa.float64()})
     assert {name: table.schema.field(name).type for name in table.column_names[1:]} == added
+    # What Spark runs, of frames of pandas.
+    (frame,) = engines._pandas_function(pickle.dumps(predictor), None)(
+        [pd.DataFrame({"text": TEXTS})]
+    )
+    assert frame.to_dict("list") == answers
+    taken = pa.table({"text": TEXTS, next(iter(added)): TEXTS})
+    with pytest.raises(ValueError, match=f"there is a column '{next(iter(added))}' already"):
+        TablePredictor(predictor)(taken)
 
 
 def test_evaluate_measures_what_training_did(
@@ -208,6 +220,16 @@ def test_the_card_speaks_of_the_labels(trained: Trained) -> None:
     assert command + given.get(trained.kind, "") in card
     assert ("### Calibration" in card) == (trained.kind != "number")
     assert "\n\n\n\n" not in card
+
+
+def test_the_folder_can_be_pushed(
+    trained: Trained, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.connect(monkeypatch)
+    assert main(["push", str(trained.folder), "tester/model"]) == 0
+    files = hub.repositories["model", "tester/model"].files
+    assert json.loads(files["config.json"])["problem_type"] is not None
+    assert LABEL_SETS[trained.kind].names[0] in files["README.md"].decode()
 
 
 def test_the_export_gives_the_same_logits(trained: Trained, tmp_path: Path) -> None:
