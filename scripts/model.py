@@ -1,12 +1,13 @@
 """From reviews to a finished model, stage by stage: `make model`.
 
-    python scripts/model.py [--once minilm mpnet] [--members lstm tfidf] [--stages]
+    python scripts/model.py [--stages] [--teacher --members tfidf --once mpnet ...]
 
 Each stage is a command of its own, which resumes where it was stopped; so does this one. A stage is
 skipped at once if the same command has finished on the same recipe, the same reviews and the same
 files of the stages before. Says before each what it is and how long it took where it was measured
 (`docs/results/model.json`); `--stages` says so and runs none. `runs/model.json` keeps what is
-finished, and the seconds; `--save` writes these to `docs/results/model.json`.
+finished, and the seconds; `--save` writes these to `docs/results/model.json`. What stands behind
+`--teacher` are options of `teacher.py`, in the place of those of `TEACHER`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ SCRIPTS = Path(__file__).resolve().parent
 RECIPES = SCRIPTS / "recipes"
 MEASURED = RESULTS / "model.json"
 STATE = Path("runs/model.json")
+TEACHER = ["--members", "lstm", "tfidf", "--once", "minilm", "mpnet"]
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,11 @@ class Stage:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def stages(members: list[str], once: list[str], pretrained: list[str]) -> list[Stage]:
+def stages(teaching: list[str]) -> list[Stage]:
     """The stages in their order.
 
     Args:
-        members: Of the teacher, trained by folds; see `teacher.py`.
-        once: Of the teacher, trained once.
-        pretrained: Where transformers are; see `teacher.py`.
+        teaching: Options of `teacher.py`.
     """
     pretrain, teacher, student = (
         RECIPES / f"{name}.yaml" for name in ("pretrain", "teacher", "distilled")
@@ -79,8 +79,6 @@ def stages(members: list[str], once: list[str], pretrained: list[str]) -> list[S
     language, soft = "runs/pretrain/model.safetensors", "runs/teacher/soft_labels.parquet"
     sentences = ["runs/augmented/sentences.txt", "runs/augmented/rules.parquet"]
     augmented = ["runs/augmented/texts.txt", "runs/augmented/soft_labels.parquet"]
-    chosen = ["--members", *members, *(["--once", *once] if once else [])]
-    chosen += ["--pretrained", *pretrained] if pretrained else []
     return [
         Stage(
             "pretrain",
@@ -100,9 +98,9 @@ def stages(members: list[str], once: list[str], pretrained: list[str]) -> list[S
         ),
         Stage(
             "teacher",
-            f"teachers ({', '.join([*members, *once])}) learn from the reviews, and read every "
-            "review, half, text without a label and sentence",
-            [str(SCRIPTS / "teacher.py"), str(teacher), *chosen],
+            "teachers learn from the reviews, and read every review, half, text without a label "
+            "and sentence",
+            [str(SCRIPTS / "teacher.py"), str(teacher), *teaching],
             teacher,
             [language, sentences[0]],
             [soft],
@@ -185,13 +183,13 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--members", nargs="*", default=["lstm", "tfidf"], help="of the teacher")
-    parser.add_argument("--once", nargs="*", default=["minilm", "mpnet"], help="of the teacher")
-    parser.add_argument("--pretrained", nargs="+", default=[], metavar="NAME=SOURCE")
     parser.add_argument("--stages", action="store_true", help="list them, and run none")
     parser.add_argument("--save", action="store_true", help="keep the seconds for the documents")
+    parser.add_argument(
+        "--teacher", nargs=argparse.REMAINDER, default=TEACHER, help="options of teacher.py, last"
+    )
     options = parser.parse_args()
-    todo = stages(options.members, options.once, options.pretrained)
+    todo = stages(options.teacher)
     if options.stages:
         for stage in todo:
             print(f"{stage.name}: {stage.what} ({_expected(stage.name)})")

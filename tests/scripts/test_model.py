@@ -134,7 +134,7 @@ def test_all_stages_lead_to_a_model_and_resume(
     assert ran == commands[2:], "what is finished is not done again"
     printed = capsys.readouterr().out
     assert "[1/5] pretrain: finished" in printed
-    assert "[3/5] teacher: teachers (lstm, tfidf, minilm, mpnet) learn" in printed
+    assert "[3/5] teacher: teachers learn" in printed
     assert "the model: runs/distilled" in printed
     ran.clear()
     make()
@@ -169,7 +169,7 @@ def test_all_stages_lead_to_a_model_and_resume(
 
 def test_another_recipe_or_other_reviews_are_another_stage(workshop: Path) -> None:
     def keys() -> list[str]:
-        return [stage.key() for stage in model.stages(["tfidf"], [], [])[:2]]
+        return [stage.key() for stage in model.stages(model.TEACHER)[:2]]
 
     first = keys()
     assert keys() == first
@@ -179,8 +179,8 @@ def test_another_recipe_or_other_reviews_are_another_stage(workshop: Path) -> No
     with open(workshop / "recipes/pretrain.yaml", "a") as recipe:
         recipe.write("# a word\n")
     assert keys()[0] not in (first[0], other[0])
-    teacher = [model.stages(["tfidf"], once, [])[2].command for once in ([], ["mpnet"])]
-    assert teacher[0] != teacher[1]
+    teachers = [model.stages(["--members", member])[2].command for member in ("lstm", "tfidf")]
+    assert teachers[0] != teachers[1]
 
 
 def test_times_are_said_where_they_were_measured(
@@ -193,14 +193,13 @@ def test_times_are_said_where_they_were_measured(
     measured.write_text(json.dumps({"seconds": dict.fromkeys(STAGES) | {"sentences": 90}}))
     monkeypatch.setattr(model, "MEASURED", measured)
     monkeypatch.chdir(tmp_path)
-    make("--stages", "--once", "mpnet", "--members")
+    make("--stages", "--teacher", "--members", "--once", "mpnet")
     printed = capsys.readouterr().out
     assert (
         "sentences: templates give sentences on what reviews seldom say (expected: 90 s)" in printed
     )
     assert printed.count("(not measured yet)") == 4
-    assert "teachers (mpnet) learn" in printed
-    assert "--members --once mpnet" in printed
+    assert "teacher.yaml --members --once mpnet\n" in printed
     assert not (tmp_path / "runs").exists(), "nothing was run"
 
     (tmp_path / "runs").mkdir()
@@ -213,5 +212,5 @@ def test_times_are_said_where_they_were_measured(
 
 
 def test_the_stages_are_those_of_the_table() -> None:
-    names = [stage.name for stage in model.stages([], ["mpnet"], [])]
+    names = [stage.name for stage in model.stages([])]
     assert names == STAGES == list(json.loads(model.MEASURED.read_text())["seconds"])
