@@ -10,21 +10,22 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 
+_TRAIN = (
+    "accelerate",
+    "datasets",
+    "evaluate",
+    "matplotlib",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+)
 # Extra -> modules that it brings, as they are imported; pyproject.toml has the packages.
 EXTRAS = {
     "export": ("onnx", "onnxruntime"),
     "page": ("gradio",),
     "ray": ("ray", "pyarrow"),
-    "train": (
-        "accelerate",
-        "datasets",
-        "evaluate",
-        "matplotlib",
-        "pyarrow",
-        "scipy",
-        "sklearn",
-    ),
-    "tune": ("optuna",),
+    "train": _TRAIN,
+    "tune": (*_TRAIN, "optuna"),
 }
 
 

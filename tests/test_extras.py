@@ -139,7 +139,7 @@ def test_the_base_install_loads_predicts_explains_and_pushes(
 LACKING = {
     "train recipe.yaml": "train",
     "pretrain recipe.yaml": "train",
-    "tune recipe.yaml": "train",
+    "tune recipe.yaml": "tune",
     "evaluate model texts.csv": "train",
     "evaluate model --behaviour": "train",
     "export model onnx": "export",

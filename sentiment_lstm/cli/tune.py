@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from ..extras import require
 from .common import add_command, take_recipe
 
 
@@ -42,6 +43,7 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    require("tune")  # before `training` asks for its own
     from ..training.recipe import read_recipe
     from ..training.tuning import DEFAULT_SPACE, read_space, tune
 
