@@ -1,8 +1,8 @@
 """The page itself, by Gradio (extra `page`): laid out, and served to this machine alone.
 
-Nothing of it comes from elsewhere and nothing goes elsewhere: no fonts, no telemetry, no history of
-what was asked. Files that were uploaded or made for download are deleted when they are an hour old,
-and when the page ends.
+Nothing of it comes from elsewhere, fonts and scripts included, and nothing goes elsewhere: there is
+no telemetry, and no history of what was asked. Files that were uploaded or made for download are
+deleted when they are an hour old, and when the page ends.
 """
 
 from __future__ import annotations
@@ -45,8 +45,6 @@ _EXAMPLES = [
 ]
 _KEPT_SECONDS = 3600
 _LARGEST_FILE = "20mb"
-# Those of this machine: a theme of Gradio fetches its fonts otherwise.
-_FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 # As in an explanation: orange for the first of two labels, blue for the second.
 _COLOURS = ("#D55E00", "#0072B2")
 _PLOT_HEIGHT = 220
@@ -85,7 +83,7 @@ def open_page(
                 run_history=False,
                 footer_links=[],
                 max_file_size=_LARGEST_FILE,
-                theme=gr.themes.Default(primary_hue="blue", **_FONTS),
+                theme=gr.themes.Default(primary_hue="blue"),
                 ssr_mode=False,
                 quiet=True,
                 prevent_thread_lock=True,

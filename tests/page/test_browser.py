@@ -28,7 +28,7 @@ from sentiment_lstm import DEFAULT_MODEL, SentimentPredictor
 from sentiment_lstm.page.contents import MAX_REVIEWS, Answers
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Dialog, Page
 
 pytest.importorskip("gradio", reason="`make test-page` has it")
 browsers = pytest.importorskip("playwright.sync_api", reason="`make test-page` has it")
@@ -158,8 +158,13 @@ def opened(url: str, profile: Path) -> Iterator[Page]:
         page = browser.pages[0]
         asked: list[str] = []
         wrong: list[str] = []
+
+        def refuse(dialog: Dialog) -> None:
+            wrong.append(dialog.message)
+            dialog.dismiss()
+
         page.on("request", lambda request: asked.append(request.url))
-        page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", refuse)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(url)
         yield page
@@ -280,6 +285,15 @@ def test_what_cannot_be_answered_is_said_and_nothing_else_is_shown(
         "stars.csv:1: no text column (text, content, review) among the columns stars, words. "
         "Rename the column of the reviews to text."
     )
+
+
+def test_a_file_that_is_too_large_is_refused(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "large.txt").write_bytes(b"word " * 5_000_000)
+    page.get_by_role("tab", name="File").click()
+    page.locator("#uploaded input[type=file]").set_input_files(tmp_path / "large.txt")
+    expect(page.get_by_text("exceed the maximum allowed size of 20")).to_be_visible()
+    page.locator("#answer-file").click()
+    expect(page.locator("#said")).to_have_text("Choose a file first.")
 
 
 def test_a_port_that_is_taken_is_said(server: Server) -> None:
