@@ -70,7 +70,7 @@ def test_evaluate_is_told_what_labels_mean_and_how_long_lines_are(
     assert main([*command, "--max_line_bytes", "12"]) == 0
     (metrics,) = json.loads(capsys.readouterr().out).values()
     assert metrics["reviews"] == 2, "the rest of the file is not read"
-    assert main([*command, "--labels", "5"]) == 1
+    assert main([*command, "--labels", "5", "1=0"]) == 1
     assert "labels: '5' must be LABEL=MEANING" in capsys.readouterr().err
 
 
