@@ -28,8 +28,15 @@ def add(commands: Any) -> None:
     )
     command.add_argument("model", metavar="MODEL", help="a model folder or Hub repository")
     command.add_argument("folder", metavar="FOLDER", help="a new or empty folder")
-    command.add_argument(
+    kinds = command.add_mutually_exclusive_group()
+    kinds.add_argument(
         "--int8", action="store_true", help="8-bit weights: smaller, faster, nearly the same"
+    )
+    kinds.add_argument(
+        "--float16",
+        action="store_true",
+        help="weights in half precision, computed in float32: half the size, the same labels but "
+        "for close calls",
     )
     take_trust(command)
 
@@ -42,6 +49,7 @@ def _run(options: argparse.Namespace) -> None:
         options.model,
         options.folder,
         int8=options.int8,
+        float16=options.float16,
         trust_remote_code=options.trust_remote_code,
     )
     path = folder / ONNX_FILE

@@ -53,14 +53,17 @@ def logits(session: onnxruntime.InferenceSession, ids: torch.Tensor, mask: torch
     return session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
 
 
+@pytest.mark.parametrize("float16", [False, True])
 @pytest.mark.parametrize("preset", PRESETS)
 @torch.no_grad()
 def test_logits_are_those_of_torch_for_every_size_and_padding(
-    preset: str, make_model: MakeModel
+    preset: str, float16: bool, make_model: MakeModel
 ) -> None:
     torch.manual_seed(0)  # some weights are so large that float32 is off by 1e-5
     model = randomised(make_model(**PRESETS[preset]))
-    session = onnxruntime.InferenceSession(to_onnx(model).SerializeToString())
+    if float16:
+        model = model.half().float()
+    session = onnxruntime.InferenceSession(to_onnx(model, float16=float16).SerializeToString())
     generator = torch.Generator().manual_seed(1)
     for batch, length in [(1, 1), (1, 40), (4, 8), (3, 9), (5, 200), (2, 0)]:
         ids = torch.randint(model.config.vocab_size, (batch, length), generator=generator)
@@ -97,29 +100,51 @@ def test_a_folder_has_all_that_the_runtime_needs(
     assert AutoConfig.from_pretrained(folder).id2label == model.config.id2label
 
 
-def test_eight_bit_weights_are_a_quarter_and_nearly_the_same(
+def test_smaller_weights_are_nearly_the_same(
     make_model: MakeModel, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     torch.manual_seed(2)
     model = make_model(vocab_size=3000, embedding_size=64, hidden_size=128)
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
-    for name, options in (("plain", []), ("int8", ["--int8"])):
+    for name, options in (("plain", []), ("int8", ["--int8"]), ("float16", ["--float16"])):
         assert main(["export", str(tmp_path / "model"), str(tmp_path / name), *options]) == 0
-    files = [tmp_path / name / "model.onnx" for name in ("plain", "int8")]
-    assert files[1].stat().st_size < 0.3 * files[0].stat().st_size
+    files = [tmp_path / name / "model.onnx" for name in ("plain", "int8", "float16")]
+    sizes = [file.stat().st_size for file in files]
+    assert sizes[1] < 0.3 * sizes[0]
+    assert sizes[2] < 0.52 * sizes[0]
     ids = torch.randint(3000, (4, 30), generator=torch.Generator().manual_seed(2))
     mask = (torch.arange(30) < torch.tensor([[30], [11], [1], [0]])).long()
-    plain, int8 = [logits(onnxruntime.InferenceSession(file), ids, mask) for file in files]
+    plain, int8, float16 = [
+        logits(onnxruntime.InferenceSession(file), ids, mask) for file in files
+    ]
     assert np.ptp(plain[:, 0]) > 0.1
     np.testing.assert_allclose(int8, plain, atol=0.01)
+    np.testing.assert_allclose(float16, plain, atol=1e-3)
+    # Of weights that are in half precision already nothing is lost.
+    model.half().save_pretrained(tmp_path / "half")
+    tokenizer.save_pretrained(tmp_path / "half")
+    export(tmp_path / "half", tmp_path / "again", float16=True)
+    assert (tmp_path / "again/model.onnx").read_bytes() == files[2].read_bytes()
+    exact = model.float()(ids, mask).logits.detach()
+    np.testing.assert_allclose(float16, exact, atol=1e-6)
+
+
+def test_weights_are_kept_in_one_way(model_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="choose one"):
+        export(model_folder, tmp_path / "onnx", int8=True, float16=True)
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["export", str(model_folder), str(tmp_path / "onnx"), "--int8", "--float16"])
+    assert not (tmp_path / "onnx").exists()
 
 
 def test_a_wrong_file_is_not_written(
     model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_another_bias(model: SentimentLSTMForSequenceClassification) -> onnx.ModelProto:
-        wrong = to_onnx(model)
+    def with_another_bias(
+        model: SentimentLSTMForSequenceClassification, *, float16: bool
+    ) -> onnx.ModelProto:
+        wrong = to_onnx(model, float16=float16)
         for constant in wrong.graph.initializer:
             is_float = constant.data_type == onnx.TensorProto.FLOAT
             if is_float and list(constant.dims) == [model.config.num_labels]:
