@@ -65,7 +65,8 @@ def test_wrong_usage_is_exit_code_2(
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "pretrain", "tune", "evaluate", "predict", "export", "push"]
+    "command",
+    ["train", "pretrain", "tune", "evaluate", "predict", "explain", "demo", "export", "push"],
 )
 def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
