@@ -110,7 +110,7 @@ def make_environment() -> jinja2.Environment:
         "duration": duration,
         "machine": machine,
         "median": statistics.median,
-        "megabytes": lambda size: f"{size / 1e6:.1f} MB",
+        "megabytes": lambda size: f"{size / 1e6:,.{int(size < 1e8)}f} MB",
         "millions": lambda number: f"{number / 1e6:.1f}M",
         "over_seeds": over_seeds,
         "percent": percent,
