@@ -7,10 +7,10 @@ CONSTRAINTS ?= -c constraints.txt
 DEMO_DIR ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo model docs test test-lowest test-engines test-versions test-page check style clean
+.PHONY: help install demo model docs test test-lowest test-engines test-integrations test-versions test-page check style clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.dev ## Make the virtual environment and install the package for development
 
@@ -33,6 +33,12 @@ test-lowest: ## The same with the lowest versions that pyproject.toml allows, in
 test-engines: ## Test Ray and Spark, in .venv-engines, since they take much room; Spark takes Java
 	$(MAKE) VENV=.venv-engines .venv-engines/.ray,spark,test
 	.venv-engines/bin/python -m pytest tests/engines "tests/documents/test_documents.py::test_every_block_of_a_document_runs[docs/cluster.md]"
+
+# What the pages need is in no other environment: see NEEDS of tests/documents/blocks.py.
+INTEGRATIONS := mlflow quantize serve shap tensorboard
+test-integrations: ## Test the pages about other libraries and the notebook, in .venv-integrations
+	$(MAKE) VENV=.venv-integrations .venv-integrations/.integrations
+	.venv-integrations/bin/python -m pytest tests/integrations $(INTEGRATIONS:%="tests/documents/test_documents.py::test_every_block_of_a_document_runs[docs/%.md]")
 
 test-versions: $(VENV)/.dev .venv-versions/4.57 .venv-versions/5.0 ## Load a model folder in older transformers, in environments of their own
 	$(BIN)/python -m pytest tests/versions
@@ -62,7 +68,7 @@ tests/javascript/node_modules: tests/javascript/package-lock.json
 	if command -v npm > /dev/null; then npm ci --silent --prefix tests/javascript && touch $@; fi
 
 clean: ## Remove the virtual environments, caches and build outputs (not runs/)
-	rm -rf $(VENV) .venv-lowest .venv-engines .venv-page .venv-versions build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/javascript/node_modules
+	rm -rf $(VENV) .venv-lowest .venv-engines .venv-integrations .venv-page .venv-versions build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/javascript/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm import SentimentLSTMConfig, SentimentLSTMForSequenceClassification
 from sentiment_lstm.tokenization import train_tokenizer
+
+# What other libraries do with the package; `make test-integrations` has these libraries. With only
+# some of them the tests fail.
+collect_ignore_glob = [] if find_spec("mlflow") else ["integrations/*"]
 
 POSITIVE = [
     "Great little lamp: It is bright, sturdy and easy to set up. I love it!",

@@ -5,7 +5,9 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -221,6 +223,26 @@ def no_file_beyond(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def serving(words: list[str], folder: Path) -> Iterator[str]:
+    """Run a command that serves, in a folder; the address of this machine that it has printed."""
+    with tempfile.NamedTemporaryFile("w") as output:
+        process = subprocess.Popen(words, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            for _ in range(1200):
+                said = Path(output.name).read_text()
+                if found := re.search(r"http://[\w.]+:\d+", said):
+                    break
+                assert process.poll() is None, said
+                time.sleep(0.1)
+            else:
+                raise AssertionError(f"{words} takes too long:\n{said}")
+            yield found[0]
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def code_blocks(text: str, language: str) -> list[str]:

