@@ -81,8 +81,7 @@ def export(
     if int8 and float16:
         raise ValueError("int8 and float16 are two ways to keep the weights: choose one")
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder}: not empty; choose another folder, or delete it")
+    refuse_full_folder(folder)
     loaded, tokenizer = load_model(model, trust_remote_code=trust_remote_code)
     if not isinstance(loaded, SentimentLSTMForSequenceClassification):
         raise ValueError(
@@ -103,6 +102,19 @@ def export(
         for path in sorted(Path(unfinished).iterdir(), key=lambda path: path == file):
             shutil.move(path, folder / path.name)
     return folder
+
+
+def refuse_full_folder(folder: Path) -> None:
+    """Raise for a folder in which there is something; it may be missing.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        FileExistsError: If there is something in it.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder}: not empty; choose another folder, or delete it")
 
 
 def to_onnx(

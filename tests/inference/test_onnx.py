@@ -115,9 +115,7 @@ def test_smaller_weights_are_nearly_the_same(
     assert sizes[2] < 0.52 * sizes[0]
     ids = torch.randint(3000, (4, 30), generator=torch.Generator().manual_seed(2))
     mask = (torch.arange(30) < torch.tensor([[30], [11], [1], [0]])).long()
-    plain, int8, float16 = [
-        logits(onnxruntime.InferenceSession(file), ids, mask) for file in files
-    ]
+    plain, int8, float16 = [logits(onnxruntime.InferenceSession(file), ids, mask) for file in files]
     assert np.ptp(plain[:, 0]) > 0.1
     np.testing.assert_allclose(int8, plain, atol=0.01)
     np.testing.assert_allclose(float16, plain, atol=1e-3)
