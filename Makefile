@@ -49,8 +49,9 @@ test-versions: $(VENV)/.dev .venv-versions/4.57 .venv-versions/5.0 ## Load a mod
 	$@/bin/python -m pip install -q -r $< || { rm -rf $@; exit 1; }
 	touch $@
 
-test-page: ## Test the page in a browser, in .venv-page; without one apt-get installs chromium
+test-page: ## Test the pages in a browser, in .venv-page; apt-get installs chromium and npm, if none is there
 	command -v chromium || command -v google-chrome || apt-get install -y chromium
+	command -v npm || apt-get install -y npm
 	$(MAKE) VENV=.venv-page .venv-page/.browser
 	.venv-page/bin/python -m pytest tests/page
 

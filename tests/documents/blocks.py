@@ -303,7 +303,8 @@ LANGUAGES: dict[str, Callable[[Block, Workshop], None]] = {
 
 
 def run_cli(words: list[str], block: Block, workshop: Workshop) -> None:
-    if words[1] == "demo":  # which does not end by itself; tests/page/test_browser.py runs it
+    # Does not end by itself, and takes npm; tests/page runs both.
+    if words[1] == "demo" or "--browser" in words:
         with pytest.raises(SystemExit, match=r"^0$"):
             main([*words[1:], "--help"])
         return

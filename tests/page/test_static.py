@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from support import DEFAULT_PRESETS, TUTORIAL_PRESET, randomised
+from fake_hub import FakeHub
+from support import DEFAULT_PRESETS, ROOT, TUTORIAL_PRESET, randomised
 from transformers import PreTrainedTokenizerFast, set_seed
 
 from sentiment_lstm import (
@@ -300,7 +304,7 @@ def test_the_keyboard_is_enough(page: Page, predictor: SentimentPredictor) -> No
     expect(page.locator("#status")).to_have_text(answers.summary)
     assert [[int(row[0]), *row[1:]] for row in rows(page)] == answers.to_rows()
     if target := os.environ.get("SCREENSHOT_STATIC"):
-        page.set_viewport_size({"width": 900, "height": 560})
+        page.set_viewport_size({"width": 900, "height": 580})
         page.screenshot(path=target)
 
 
@@ -344,6 +348,32 @@ def test_what_is_pasted_while_the_model_loads_is_answered(
         Handler.may_go.set()
         expect(status).to_contain_text("3 reviews")
         expect(page.get_by_role("progressbar")).to_be_hidden()
+
+
+def test_one_upload_makes_a_space(
+    folder: Path, predictor: SentimentPredictor, hub: FakeHub, tmp_path: Path
+) -> None:
+    """The command of docs/browser.md, and then what a Space has is the page."""
+    text = (ROOT / "docs/browser.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"`hf (upload [^`]+)`", text)
+    given = {"USER/NAME": "tester/page", "runs/demo-page": str(folder)}
+    subprocess.run(
+        [sys.executable, "-m", "huggingface_hub.cli.hf"]
+        + [given.get(word, word) for word in command.split()],
+        env=hub.environment(tmp_path / "home"),
+        check=True,
+    )
+    space = tmp_path / "space"
+    for name, content in hub.repositories["space", "tester/page"].files.items():
+        (space / name).parent.mkdir(parents=True, exist_ok=True)
+        (space / name).write_bytes(content)
+    assert "\nsdk: static\n" in (space / "README.md").read_text(encoding="utf-8")
+    with serving(space) as url, opened(url, tmp_path / "profile") as page:
+        paste(page, REVIEWS)
+        page.get_by_role("button").click()
+        expect(page.locator("#status")).to_have_text(
+            Answers(REVIEWS, predictor.predict(REVIEWS)).summary
+        )
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
