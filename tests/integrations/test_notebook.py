@@ -51,7 +51,7 @@ def test_what_it_trains_is_a_model_that_has_learned(executed: tuple[Any, Path]) 
     notebook, folder = executed
     assert "'model.safetensors'" in printed(notebook, "recipe.write_text")
     accuracy = float(printed(notebook, "small = ").splitlines()[0].partition("<")[0])
-    assert accuracy == 1.0
+    assert accuracy > 0.9
     assert "'POSITIVE'" in printed(notebook, "classify = ")
     assert (folder / "quickstart/saved/tokenizer.json").exists()
 

@@ -32,7 +32,7 @@ class Recorder:
     def predict(self, texts: Iterable[str]) -> list[Prediction]:
         self.batches.append([*texts])
         self.begun.set()
-        assert self.leave.wait(60)
+        assert self.leave.wait(20)
         if "bomb" in self.batches[-1]:
             raise RuntimeError("bang")
         return self.predictor.predict(self.batches[-1])
@@ -81,7 +81,7 @@ def talk(service: Any, conversation: Callable[[Post], Coroutine[Any, Any, None]]
                 headers = {"content-type": "application/json"}
                 return await client.post("/predict", content=body, headers=headers)
 
-            await asyncio.wait_for(conversation(post), 60)
+            await asyncio.wait_for(conversation(post), 20)
 
     asyncio.run(run())
 
@@ -114,6 +114,36 @@ def test_concurrent_clients_get_the_answers_of_the_predictor(
     assert len({answer.json()["score"] for answer in answers}) > 10, "or this shows little"
 
 
+SLOW = """
+import time
+from pathlib import Path
+from types import SimpleNamespace
+import service
+from service import app
+
+def predict(texts, ask=service.predictor.predict):
+    Path("begun").touch()
+    time.sleep(1)
+    return ask(texts)
+
+service.predictor = SimpleNamespace(predict=predict)
+"""
+
+
+def test_a_server_that_is_stopped_answers_first(tmp_path: Path) -> None:
+    (tmp_path / "service.py").write_text(SERVICE, encoding="utf-8")
+    (tmp_path / "slow.py").write_text(SLOW)
+    command = [sys.executable, "-m", "uvicorn", "slow:app", "--port", "0"]
+    with ThreadPoolExecutor(1) as pool:
+        with serving(command, tmp_path) as address:
+            asked = pool.submit(
+                httpx.post, f"{address}/predict", json={"text": "Fine."}, timeout=60
+            )
+            while not (tmp_path / "begun").exists():
+                assert not asked.done()
+        assert asked.result().json()["label"] == "POSITIVE"
+
+
 def test_what_waits_is_joined_to_batches_of_bounded_size(
     service: Any, recorder: Recorder, predictor: SentimentPredictor
 ) -> None:
@@ -135,6 +165,7 @@ def test_what_waits_is_joined_to_batches_of_bounded_size(
 
 
 def test_a_full_queue_refuses_and_recovers(service: Any, recorder: Recorder) -> None:
+    assert service.waiting.maxsize == service.MAX_WAITING
     service.waiting = asyncio.Queue(2)
 
     async def conversation(post: Post) -> None:
