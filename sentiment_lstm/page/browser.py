@@ -158,8 +158,9 @@ def _bring_libraries(npm: str, workplace: Path, libraries: Path) -> None:
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
     done = _run([npm, "ci", *quiet], cwd=workplace)
     if done.returncode:
-        said = " ".join(done.stderr.split())[:500]
-        raise OSError(f"npm has not brought the libraries of the page: {said}")
+        lines = [line.removeprefix("npm error").strip() for line in done.stderr.splitlines()]
+        said = "; ".join(line for line in lines if line and not line.startswith("at "))  # its code
+        raise OSError(f"npm has not brought the libraries of the page: {said[:400]}")
     for source, name in _LIBRARIES.items():
         shutil.copyfile(workplace / "node_modules" / source, libraries / name)
 

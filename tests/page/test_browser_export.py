@@ -31,10 +31,11 @@ WEB = Path(browser.__file__).with_name("web")
 def no_npm(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """A machine where programs are found and fail; the commands that were given."""
     given: list[list[str]] = []
+    said = "npm error code ENOTFOUND\nnpm error no network\nnpm error     at emit (events:524:28)\n"
 
     def fail(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         given.append(words)
-        return subprocess.CompletedProcess(words, 1, "", "npm error code ENOTFOUND\n no network")
+        return subprocess.CompletedProcess(words, 1, "", said)
 
     monkeypatch.setattr(browser, "_run", fail)
     monkeypatch.setattr(browser, "_find", lambda program: f"/bin/{program}")
@@ -83,7 +84,7 @@ def test_what_npm_says_is_said_and_nothing_is_left(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     said = export(model_folder, tmp_path / "page", capsys)
-    assert said.endswith("npm error code ENOTFOUND no network")
+    assert said.endswith("has not brought the libraries of the page: code ENOTFOUND; no network")
     assert no_npm[0][:2] == ["/bin/npm", "ci"]
     assert "--ignore-scripts" in no_npm[0]
 
