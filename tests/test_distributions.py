@@ -77,7 +77,7 @@ def exists(name: str) -> bool:
 
 def test_the_sdist_has_what_the_readme_names(sdist: Path) -> None:
     named = named_files((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert {"scripts/recipes/default.yaml", "scripts/baselines.py", "hub_card"} <= named
+    assert {"scripts/recipes/default.yaml", "scripts/baselines.py"} <= named
     assert {"docs/training.md", "CONTRIBUTING.md", "CITATION.cff"} <= named
     assert not [name for name in sorted(named) if not (sdist / name).exists()]
 
@@ -96,7 +96,7 @@ def test_make_finds_everything_in_the_sdist(target: str, sdist: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     words = {word for line in done.stdout.splitlines() for word in line.split()}
-    named = {word for word in words if exists(word)} - {".venv", ".venv/bin/python"}
+    named = {word for word in words if exists(word) and not word.startswith(".venv")}
     assert not [word for word in sorted(named) if not (sdist / word).exists()]
 
 
