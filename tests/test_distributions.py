@@ -67,7 +67,8 @@ def named_files(text: str) -> set[str]:
     words = {word for line in lines for word in shlex.split(line, comments=True)}
     words |= {word for span in re.findall(r"`([^`\n]+)`", text) for word in span.split()}
     words |= {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)}
-    return {word.rstrip("/") for word in words if not word.startswith("runs") and exists(word)}
+    made = ("runs", ".venv")
+    return {word.rstrip("/") for word in words if not word.startswith(made) and exists(word)}
 
 
 def exists(name: str) -> bool:
