@@ -1,6 +1,6 @@
 """Make sentences of templates that teach a model what reviews seldom say, for a teacher to read.
 
-    python scripts/sentences.py [--by_rule 30000] [--mixed 5000] [--output_dir runs/augmented]
+    python scripts/sentences.py [--by_rule 60000] [--mixed 5000] [--output_dir runs/augmented]
 
 Those by rule are the sentences of the training half of the behavioural suite, each with its label
 (`training_sentences`): negation, contrast, ratings, names, identity terms and more. The mixed ones
@@ -86,7 +86,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--by_rule", type=int, default=30_000)
+    parser.add_argument("--by_rule", type=int, default=60_000)
     parser.add_argument("--mixed", type=int, default=5_000)
     parser.add_argument("--output_dir", type=Path, default=FOLDER)
     parser.add_argument("--seed", type=int, default=0)
