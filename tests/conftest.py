@@ -32,6 +32,7 @@ from fake_hub import FakeHub
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm import SentimentLSTMConfig, SentimentLSTMForSequenceClassification
+from sentiment_lstm.evaluation import figures
 from sentiment_lstm.tokenization import train_tokenizer
 
 # What other libraries do with the package; `make test-integrations` has these libraries. With only
@@ -52,6 +53,29 @@ NEGATIVE = [
     "Boring: I gave up after 50 pages, the plot goes nowhere.",
     "Do not buy: It never turned on. I want a refund!",
 ]
+
+
+_draw = figures._save
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blank_pictures() -> Iterator[None]:
+    """A run ends with pictures, which take a second to draw: most tests have them blank."""
+    # One pixel, as PNG has it.
+    pixel = bytes.fromhex(
+        "89504e470d0a1a0a0000000d494844520000000100000001080000000"
+        "03a7e9b550000000a49444154789c63f80f0001010100b138f614"
+        "0000000049454e44ae426082"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_save", lambda figure, path: Path(path).write_bytes(pixel))
+        yield
+
+
+@pytest.fixture
+def real_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw them, for tests of what is drawn and written."""
+    monkeypatch.setattr(figures, "_save", _draw)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from sentiment_lstm.evaluation.metrics import score
 from sentiment_lstm.evaluation.results import Results
 from sentiment_lstm.evaluation.slices import score_slices
 
+pytestmark = pytest.mark.usefixtures("real_pictures")
+
 
 @pytest.fixture
 def results() -> Results:

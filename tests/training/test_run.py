@@ -28,6 +28,8 @@ from sentiment_lstm.training.trainer import (
     make_trainer,
 )
 
+pytestmark = pytest.mark.usefixtures("real_pictures")
+
 WriteRecipe = Callable[..., Path]
 
 
