@@ -432,12 +432,18 @@ def test_a_column_of_parquet_whose_name_is_no_utf8(tmp_path: Path, load: Load) -
     content = (tmp_path / "x.parquet").read_bytes()
     places = [place.start() for place in re.finditer(b"zzzz", content)]
     assert len(places) > 1, "of the file, and of its group of rows"
+    refused = []
     for place in places:
         damaged = content[:place] + b"\xb1" + content[place + 1 :]
-        with pytest.raises(
-            ReviewError, match=r"x\.parquet: no readable|x\.parquet:1: the file is dam"
-        ):
-            load(write(tmp_path / "x.parquet", damaged))
+        try:
+            reviews = load(write(tmp_path / "x.parquet", damaged))
+        except ReviewError as error:
+            refused.append(str(error))
+        else:  # pyarrow 15 does not read the name of the group, and misses nothing by it
+            assert (reviews["text"][:], reviews["label"][:]) == (["fine", "bad"], [1, 0])
+    known = re.compile(r"x\.parquet: no readable|x\.parquet:1: the file is dam")
+    assert refused
+    assert all(map(known.search, refused)), refused
 
 
 @pytest.mark.parametrize(
