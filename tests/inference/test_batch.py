@@ -522,11 +522,18 @@ def test_a_job_with_code_of_its_own_resumes_with_the_same_code_only(
     code = model_folder / "modeling_sentiment_lstm.py"
     before = code.read_text()
     code.write_text(before + "\nANOTHER = 1\n")
-    # A new process, since transformers keeps the classes that it has loaded.
+    # A new process, since transformers keeps the classes that it has loaded, with a cache of code
+    # of its own, since transformers 5.6 has one place for all folders of one name.
     words = ["predict", "--model", model_folder, "--input", texts, "--output", output]
     options = ["--chunk_size", CHUNK, "--trust_remote_code"]
     command = [sys.executable, "-m", "sentiment_lstm", *words, *options]
-    done = subprocess.run(list(map(str, command)), stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        list(map(str, command)),
+        env=os.environ | {"HF_MODULES_CACHE": str(tmp_path / "modules")},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1
     assert "another job (other model)" in done.stderr
     code.write_text(before)
