@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace) -> None:
     sources = [parse_source(source).name for source in given]
     output = find_output(options.output, model=options.model, inputs=sources)
     from ..data.dataset import load_many
-    from ..data.labels import SINGLE, LabelSet, read_labels
+    from ..data.labels import SINGLE, read_labels
     from ..evaluation.evaluate import evaluate
     from ..inference.predictor import SentimentPredictor
 
@@ -86,7 +86,7 @@ def _run(options: argparse.Namespace) -> None:
         predictor = SentimentPredictor.from_pretrained(
             options.model, trust_remote_code=options.trust_remote_code
         )
-    label_set = LabelSet.of_config(predictor.model.config)
+    label_set = predictor.label_set
     if labels is None and (label_set.problem_type != SINGLE or len(label_set.names) > 2):
         labels = list(label_set.names)  # two labels are found out, or refused
     results = {}

@@ -64,6 +64,11 @@ class LabelSet:
             bool(getattr(config, "ordered_labels", False)),
         )
 
+    @property
+    def exclude_each_other(self) -> bool:
+        """Whether just one of several labels is right, so that a softmax makes probabilities."""
+        return self.problem_type == SINGLE and len(self.names) > 1
+
     def config_fields(self) -> dict[str, Any]:
         """The fields of a config that say the same; none for NEGATIVE and POSITIVE."""
         if self == BINARY:

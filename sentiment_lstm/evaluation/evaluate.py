@@ -266,7 +266,7 @@ def _collect(
     chunks: Iterable[list[list[int]]],
     reviews: datasets.Dataset,
 ) -> Predictions:
-    label_set = LabelSet.of_config(predictor.model.config)
+    label_set = predictor.label_set
     labels = _labels_of(reviews, label_set)  # before the work, if there is no answer to it
     probabilities: list[NDArray[np.float32]] = []
     lengths: list[int] = []

@@ -22,9 +22,6 @@ with require("train"):
 if TYPE_CHECKING:
     from transformers import EvalPrediction
 
-# Figure of a set of reviews whose label is a number; whoever reads results knows them by it.
-NUMBER_FIGURES = ("mean_squared_error", "mean_absolute_error", "pearson", "spearman")
-
 
 def score_classes(confusion_matrix: ArrayLike, label_set: LabelSet) -> dict[str, Any]:
     """What three labels and more have besides the figures of `score`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..data.labels import NUMBER, SEVERAL, LabelSet
+from ..data.labels import NUMBER, SEVERAL, SINGLE, LabelSet
 from ..evaluation.figures import tokens_text
 
 # Part of the reviews -> its figures, as `Results.metrics_by_name` gives them.
@@ -247,4 +247,4 @@ def _decimal(number: float | None) -> str:
 
 def _is_one(label_set: LabelSet) -> bool:
     """Whether a review has one label, and no number."""
-    return label_set.problem_type not in (NUMBER, SEVERAL)
+    return label_set.problem_type == SINGLE

@@ -19,6 +19,7 @@ from tokenizers import Encoding, Tokenizer
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..data.labels import LabelSet
 from .explanation import Explanation, Word
 
 METHODS = ("integrated_gradients", "occlusion")
@@ -105,12 +106,6 @@ def explain(
     )
     name = cast("dict[int, str]", model.config.id2label)[target]
     return Explanation(text, words, name, score, before, method, predicted)
-
-
-def exclude_each_other(model: PreTrainedModel) -> bool:
-    """Whether just one label is right, so that a softmax makes the probabilities."""
-    one_or_more = model.config.problem_type in ("regression", "multi_label_classification")
-    return not one_or_more and (model.config.num_labels or 0) > 1
 
 
 def integrated_gradients(
@@ -263,7 +258,7 @@ class _Question:
     def of_logits(self, logits: torch.Tensor) -> torch.Tensor:
         """The scores `(batch,)` in logits `(batch, num_labels)`."""
         wanted = logits[:, self.target]
-        if not exclude_each_other(self.model):
+        if not LabelSet.of_config(self.model.config).exclude_each_other:
             return wanted
         others = torch.cat([logits[:, : self.target], logits[:, self.target + 1 :]], dim=-1)
         return wanted - others.logsumexp(-1)
@@ -271,7 +266,7 @@ class _Question:
 
 def _find_label(model: PreTrainedModel, label: str | None, predicted: str) -> int:
     names = cast("dict[int, str]", model.config.id2label)
-    if label is None and len(names) == 2 and exclude_each_other(model):
+    if label is None and len(names) == 2 and LabelSet.of_config(model.config).exclude_each_other:
         return 1
     wanted = predicted if label is None else label
     for index, name in names.items():

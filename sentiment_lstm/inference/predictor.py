@@ -546,9 +546,8 @@ def _refuse_mistyped_path(model: str | os.PathLike[str]) -> None:
 
 def _low_precision_copy(model: PreTrainedModel) -> PreTrainedModel | None:
     """The model in bf16, or `None` where that is no faster, or a number counts and not a label."""
-    config = model.config
-    numbers_count = config.problem_type in ("regression", "multi_label_classification")
-    if numbers_count or config.num_labels == 1 or not computes_in_bf16(model.device):
+    exclude_each_other = LabelSet.of_config(model.config).exclude_each_other
+    if not exclude_each_other or not computes_in_bf16(model.device):
         return None
     low = copy.deepcopy(model)
     low.bfloat16()

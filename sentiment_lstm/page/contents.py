@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..data.labels import NUMBER
 from ..data.sources import ReviewError
 from ..data.texts import read_texts
-from ..inference.explain import exclude_each_other
 from ..inference.explanation import Explanation
 from ..inference.predictor import Prediction, SentimentPredictor
 from ..inference.rows import Rows
@@ -176,8 +176,7 @@ def score_cuts(predictor: SentimentPredictor, explanation: Explanation) -> list[
     counts = np.unique(np.linspace(0, len(words), CUTS + 1).round().astype(int)).tolist()
     ends = [words[count - 1].end if count else 0 for count in counts]
     texts = [*(explanation.text[:end] for end in ends[:-1]), explanation.text]
-    names = cast("dict[int, str]", predictor.model.config.id2label)
-    label = next(index for index, name in names.items() if name == explanation.label)
+    label = predictor.label_set.names.index(explanation.label)
     scores = predictor.predict_proba(texts)[:, label].tolist()
     return [
         Cut(count, words[count - 1].text if count else "", score)
@@ -223,13 +222,13 @@ def score_axis(predictor: SentimentPredictor) -> str:
 
 def is_regression(predictor: SentimentPredictor) -> bool:
     """Whether a score is any number, and not one from 0 to 1."""
-    return bool(predictor.model.config.problem_type == "regression")
+    return predictor.label_set.problem_type == NUMBER
 
 
 def _second_of_two(predictor: SentimentPredictor) -> str | None:
     """The second of two labels that exclude each other, if these are such."""
-    names = cast("dict[int, str]", predictor.model.config.id2label)
-    return names[1] if len(names) == 2 and exclude_each_other(predictor.model) else None
+    names = predictor.label_set.names
+    return names[1] if len(names) == 2 and predictor.label_set.exclude_each_other else None
 
 
 def _limited(texts: Iterable[str], nothing: str) -> list[str]:
