@@ -5,6 +5,7 @@ Training and long predictions can be stopped at any time: the same call resumes 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -35,6 +36,7 @@ from ..files import naming_full_disk, sync_folder, write_json
 from ..inference.predictor import computes_in_bf16
 from .checkpoints import SealingTrainer, newest_whole_checkpoint, seal_old
 from .distillation import read_soft_labels, text_key, write_soft_labels
+from .int8 import in_int8
 from .pretrained import WEIGHTS_FILE, PretrainedTransformer
 from .trainer import TrainingTimer
 
@@ -72,6 +74,8 @@ class FineTuned:
     def predict(self, texts: list[str], batch_size: int = 32) -> NDArray[np.float64]:
         """Predict in batches of similar length, in bf16 where the machine computes in it.
 
+        A transformer with `int8` predicts in that, by a copy of the model.
+
         What has been predicted is kept in the folder by the content of each text, whatever it was
         asked together with: an interrupted call resumes, to the very same numbers, and a longer
         list of texts costs only those that are new.
@@ -87,7 +91,8 @@ class FineTuned:
             DiskFullError: If the disk is full; what was kept before stays.
             SoftLabelError: If the file in the folder is damaged.
         """
-        kept = self.folder / f"predicted-{self.transformer.length}.parquet"
+        way = "-int8" if self.transformer.int8 else ""
+        kept = self.folder / f"predicted-{self.transformer.length}{way}.parquet"
         known = _read(kept)
         keys = list(map(text_key, texts))
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
@@ -109,8 +114,11 @@ class FineTuned:
         # a text keeps its padding, and its number to the last bit, when it is asked for again.
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        device = next(self.model.parameters()).device
-        cast = torch.autocast(device.type, torch.bfloat16, enabled=computes_in_bf16(device))
+        device, model = next(self.model.parameters()).device, self.model
+        low = computes_in_bf16(device)
+        if self.transformer.int8 and len(ids):
+            low, model = False, in_int8(copy.deepcopy(self.model))
+        cast = torch.autocast(device.type, torch.bfloat16, enabled=low)
         # In random order and without smoothing, so that the bar is right about what is left.
         with tqdm(
             total=len(ids), desc=self.transformer.name, unit=" texts", mininterval=5, smoothing=0
@@ -120,7 +128,7 @@ class FineTuned:
                 some = {"input_ids": [ids[index].tolist() for index in batch]}
                 inputs = self.tokenizer.pad(some, return_tensors="pt").to(device)
                 with torch.inference_mode(), cast:
-                    logits = self.model(**inputs).logits  # (batch, 2)
+                    logits = model(**inputs).logits  # (batch, 2)
                 positive = logits.float().softmax(-1)[:, 1].tolist()
                 yield dict(zip((keys[index] for index in batch), positive, strict=True))
                 bar.update(len(batch))
@@ -268,7 +276,7 @@ class _TimedCheckpoints(TrainerCallback):
 def _training_settings(transformer: PretrainedTransformer) -> dict[str, Any]:
     """What decides on the weights that come of training, besides the reviews."""
     fields = dataclasses.asdict(transformer)
-    del fields["length"]
+    del fields["length"], fields["int8"]
     fields["source"] = None if callable(transformer.source) else str(transformer.source)
     return fields
 

@@ -53,6 +53,7 @@ class PretrainedTransformer:
             all, embeddings included.
         dropout: In the place of all dropouts of its config; `None` leaves those.
         read_at_least: Reviews to read in training. Where there are fewer, there are several epochs.
+        int8: Whether it predicts in 8-bit integers (see `int8.in_int8`).
     """
 
     name: str
@@ -65,6 +66,7 @@ class PretrainedTransformer:
     frozen_layers: int = 0
     dropout: float | None = None
     read_at_least: int = 8000
+    int8: bool = False
 
     @property
     def description(self) -> str:

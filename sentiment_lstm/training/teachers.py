@@ -155,12 +155,14 @@ CLASSIFIERS: dict[str, Classifier] = {
 }
 
 
-def classifiers(sources: Iterable[str] = ()) -> dict[str, Classifier]:
+def classifiers(sources: Iterable[str] = (), int8: bool = False) -> dict[str, Classifier]:
     """The classifiers by name, with other folders of the pretrained ones.
 
     Args:
         sources: `NAME=SOURCE`, where `NAME` is a key of `PRETRAINED` and `SOURCE` a folder or an
             id on the Hub, for example `mpnet=sentence-transformers/all-mpnet-base-v2`.
+
+        int8: Whether the pretrained ones predict in 8-bit integers.
 
     Returns:
         A copy of `CLASSIFIERS`.
@@ -168,13 +170,16 @@ def classifiers(sources: Iterable[str] = ()) -> dict[str, Classifier]:
     Raises:
         ValueError: If one of `sources` is something else.
     """
-    found = dict(CLASSIFIERS)
+    changes: dict[str, dict[str, Any]] = {name: {"int8": int8} for name in PRETRAINED if int8}
     for item in sources:
         name, _, source = item.partition("=")
         if name not in PRETRAINED or not source:
             raise ValueError(f"{item}: say NAME=SOURCE, where NAME is {' or '.join(PRETRAINED)}")
-        found[name] = of_transformer(dataclasses.replace(PRETRAINED[name], source=source))
-    return found
+        changes.setdefault(name, {})["source"] = source
+    return CLASSIFIERS | {
+        name: of_transformer(dataclasses.replace(PRETRAINED[name], **changed))
+        for name, changed in changes.items()
+    }
 
 
 def add_pretrained_option(parser: argparse.ArgumentParser) -> None:

@@ -65,6 +65,30 @@ def test_sentences_are_labelled_by_rule_or_mixed(folder: Path) -> None:
     assert not any(map(halves_of, texts)), "else their halves would need soft labels"
 
 
+def test_parts_of_reviews_are_sentences_and_clauses(
+    write_recipe: WriteRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "Fits: a good fit.  The strap is soft, but it broke at once! Ok? " + "go " * 26
+    expected = {"Fits: a good fit.", "a good fit.", "The strap is soft, but it broke at once!"}
+    expected |= {"The strap is soft,", "but it broke at once!"}
+    found = sentences.parts_of([text, text.replace("strap", "hook")], 100)
+    assert set(found) == expected | {each.replace("strap", "hook") for each in expected}
+    again = sentences.parts_of([text.replace("strap", "hook"), text], 3)
+    assert again == found[:3], "in whatever order"
+
+    path, folder = write_recipe(), tmp_path / "parts"
+    (train,) = load_all(read_recipe(path).reviews)["train"].values()
+    own = folder / "sentences.txt"
+    for _ in range(2):  # the second time what it wrote itself is there
+        fields = ("--unlabelled", own, "--parts", 40, "--output_dir", folder)
+        run(sentences, monkeypatch, path, "--by_rule", 60, "--mixed", 15, *fields)
+        parts = lines(own)[75:]
+        assert 10 < len(parts) <= 40
+        assert all(any(part in review for review in train["text"]) for part in parts)
+    with pytest.raises(SystemExit):
+        run(sentences, monkeypatch, "--train", "x")
+
+
 def test_a_recipe_learns_from_sentences_and_copies(
     folder: Path,
     write_recipe: WriteRecipe,

@@ -23,9 +23,10 @@ from transformers import (
 )
 
 from sentiment_lstm.data.sources import file_digest
-from sentiment_lstm.training import fine_tuning, pretrained, teachers
+from sentiment_lstm.training import fine_tuning, int8, pretrained, teachers
 from sentiment_lstm.training.checkpoints import SealingTrainer
 from sentiment_lstm.training.fine_tuning import FineTuned, fine_tune
+from sentiment_lstm.training.int8 import Int8Linear
 from sentiment_lstm.training.pretrained import (
     MINILM,
     MPNET,
@@ -311,6 +312,35 @@ def test_a_longer_list_predicts_only_what_is_new(tuned: FineTuned, labelled: Rev
     assert len(list(tuned.folder.glob("predicted-*"))) == 2, "who reads less says something else"
 
 
+def test_products_of_integers_are_nearly_those_of_floats() -> None:
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(300, 260)
+    states = torch.randn(4, 7, 300) * torch.tensor([0.01, 1, 100, 0]).view(4, 1, 1)
+    states[2, 3, 5] = 1e4  # what one scale for all of them would give everything to
+    found = Int8Linear(linear)(states)
+    expected = linear(states)
+    assert found.shape == expected.shape
+    spread = (expected - linear.bias).norm(dim=-1, keepdim=True)
+    assert ((found - expected).norm(dim=-1, keepdim=True) <= 0.06 * spread + 1e-6).all()
+    alone = torch.cat([Int8Linear(linear)(states[i : i + 1]) for i in range(4)])
+    assert torch.equal(found, alone), "whatever it is read together with"
+
+
+def test_a_transformer_answers_in_integers(
+    tuned: FineTuned, labelled: Reviews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch, "compile", lambda model, dynamic: compiled.append(model) or model)
+    monkeypatch.setattr(int8, "_SMALLEST", 2)
+    texts, _ = labelled
+    exact = tuned.predict(texts)
+    found = replace(tuned, transformer=replace(tuned.transformer, int8=True)).predict(texts)
+    assert 0 < abs(found - exact).max() < 0.02
+    (model,) = compiled
+    assert sum(isinstance(module, Int8Linear) for module in model.modules()) > 4
+    assert (tuned.predict([*texts, "Another."])[:-1] == exact).all(), "the model is as it was"
+
+
 def test_lengths_come_in_random_order(tuned: FineTuned, labelled: Reviews) -> None:
     """Else the bar promises the speed of short texts for long ones."""
     spy = Spy(tuned)
@@ -444,6 +474,11 @@ def test_a_pretrained_model_may_lie_elsewhere(
     assert trained.predict(["Fine."]).shape == (1,)
     assert trained.seconds is not None
     assert list(tmp_path.glob("runs/tiny/60-*"))
+    assert teachers.classifiers() == teachers.CLASSIFIERS
+    in_integers = teachers.classifiers([f"minilm={tiny_folder}"], int8=True)
+    monkeypatch.setattr(torch, "compile", lambda model, dynamic: model)
+    in_integers["minilm"].train(*labelled).predict(["Fine."])
+    assert list(tmp_path.glob("runs/tiny/60-*/predicted-160-int8.parquet"))
     for wrong in ("minilm", "minilm=", "tfidf=x", "=x"):
         with pytest.raises(ValueError, match="say NAME=SOURCE, where NAME is minilm or mpnet"):
             teachers.classifiers([wrong])
