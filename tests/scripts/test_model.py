@@ -20,7 +20,7 @@ from sentiment_lstm.cli.main import main as cli
 from sentiment_lstm.training import teachers
 from sentiment_lstm.training.distillation import read_soft_labels, text_key
 
-STAGES = ["pretrain", "sentences", "teacher", "augment", "student"]
+STAGES = ["sentences", "teacher", "augment", "vectors", "student"]
 # What makes the stages' own recipes tiny; all else is as it will be run.
 TINY: dict[str, Any] = {
     "max_vocab_size": 300,
@@ -43,13 +43,14 @@ def workshop(
 ) -> Path:
     """A folder with tiny recipes, where transformers are tiny as well."""
     save_tiny_transformer(tmp_path / "pretrained", tokenizer)
-    for name, transformer in teachers.PRETRAINED.items():
+    for name, transformer in list(teachers.PRETRAINED.items()):
         tiny = dataclasses.replace(
             transformer,
             source=tmp_path / "pretrained",
             read_at_least=60,
             frozen_layers=min(1, transformer.frozen_layers),
         )
+        monkeypatch.setitem(teachers.PRETRAINED, name, tiny)
         monkeypatch.setitem(teachers.CLASSIFIERS, name, teachers.of_transformer(tiny))
 
     texts = tmp_path / "texts.txt"
@@ -60,13 +61,16 @@ def workshop(
         "train": [f"{review_file}:train[:20]", f"{review_file}:train[20:40]"],
         "validation": f"{review_file}:train[40:]",
     }
-    for name in ("pretrain", "teacher", "distilled"):
+    for name in ("teacher", "distilled"):
         fields = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
         made = [path for path in fields["unlabelled"] if path.startswith("runs/")]
         fields |= TINY | sources | {"unlabelled": [str(texts), *made]}
         (tmp_path / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(fields))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(model, "RECIPES", tmp_path / "recipes")
+    fewer = [f"{review_file}:train[:30]"]
+    taught_by = [*model.TEACHER[: model.TEACHER.index("--once_train") + 1], *fewer, "--sure", "0.9"]
+    monkeypatch.setattr(model, "TEACHER", taught_by)
     return tmp_path
 
 
@@ -85,7 +89,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             status = cli(words[2:])
         else:
             ran.append(words[0])
-            few = ["--by_rule", "40", "--mixed", "5"] if words[0] == "sentences.py" else []
+            few = ["--by_rule", "40", "--mixed", "5", "--parts", "9"] if words[0] == "sentences.py" else []
             few = ["--copies", "5"] if words[0] == "augment.py" else few
             few = ["--folds", "2"] if words[0] == "teacher.py" else few
             with monkeypatch.context() as patch:
@@ -119,22 +123,22 @@ def test_all_stages_lead_to_a_model_and_resume(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    commands = ["pretrain", "sentences.py", "teacher.py", "augment.py", "train"]
+    commands = ["sentences.py", "teacher.py", "augment.py", "word_vectors.py", "train"]
     labels = workshop / "runs/teacher/soft_labels.parquet"
 
-    # The third stage fails at first.
+    # The second stage fails at first.
     (workshop / "runs/teacher").mkdir(parents=True)
     (workshop / "runs/teacher/task.json").write_text("of another recipe")
     with pytest.raises(SystemExit, match="a stage ended with code 1; the same command resumes"):
         make()
-    assert ran == commands[:3]
+    assert ran == commands[:2]
     (workshop / "runs/teacher/task.json").unlink()
     ran.clear()
     make()
-    assert ran == commands[2:], "what is finished is not done again"
+    assert ran == commands[1:], "what is finished is not done again"
     printed = capsys.readouterr().out
-    assert "[1/5] pretrain: finished" in printed
-    assert "[3/5] teacher: teachers learn" in printed
+    assert "[1/5] sentences: finished" in printed
+    assert "[2/5] teacher: teachers learn" in printed
     assert "the model: runs/distilled" in printed
     ran.clear()
     make()
@@ -150,36 +154,36 @@ def test_all_stages_lead_to_a_model_and_resume(
     sentences = (workshop / "runs/augmented/sentences.txt").read_text().splitlines()
     assert judged.keys() >= set(map(text_key, sentences)), "the teacher reads them too"
     weights = json.loads((workshop / "runs/teacher/teacher.json").read_text())["weights"]
-    assert set(weights["members"]) == {"lstm", "tfidf", "minilm", "mpnet"}
+    assert set(weights["members"]) == {"tfidf", "mpnet"}
 
-    # A sentence that is added is judged, and taught; the first two stages stay.
+    # A sentence that is added is judged, and taught; the first stage stays.
     (workshop / "runs/augmented/sentences.txt").write_text("\n".join([*sentences, "New to me."]))
     with pytest.raises(SystemExit, match="a stage ended with code"):
         make()  # the student's folder holds the run without it
-    assert ran == commands[2:]
+    assert ran == commands[1:]
     assert text_key("New to me.") in read_soft_labels(labels)
 
     # A file that is gone is made again.
     ran.clear()
     labels.unlink()
-    monkeypatch.setattr(model, "run_all", lambda todo, every=model.run_all: every(todo[:3]))
+    monkeypatch.setattr(model, "run_all", lambda todo, every=model.run_all: every(todo[:2]))
     make()
     assert ran == ["teacher.py"]
 
 
 def test_another_recipe_or_other_reviews_are_another_stage(workshop: Path) -> None:
-    def keys() -> list[str]:
-        return [stage.key() for stage in model.stages(model.TEACHER)[:2]]
+    def key() -> str:
+        return model.stages(model.TEACHER)[0].key()
 
-    first = keys()
-    assert keys() == first
+    first = key()
+    assert key() == first
     (workshop / "texts.txt").write_text("Another lamp.\n")
-    other = keys()
-    assert [one == two for one, two in zip(first, other, strict=True)] == [False, True]
-    with open(workshop / "recipes/pretrain.yaml", "a") as recipe:
+    other = key()
+    assert other != first
+    with open(workshop / "recipes/teacher.yaml", "a") as recipe:
         recipe.write("# a word\n")
-    assert keys()[0] not in (first[0], other[0])
-    teachers = [model.stages(["--members", member])[2].command for member in ("lstm", "tfidf")]
+    assert key() not in (first, other)
+    teachers = [model.stages(["--members", member])[1].command for member in ("lstm", "tfidf")]
     assert teachers[0] != teachers[1]
 
 
@@ -196,7 +200,8 @@ def test_times_are_said_where_they_were_measured(
     make("--stages", "--teacher", "--members", "--once", "mpnet")
     printed = capsys.readouterr().out
     assert (
-        "sentences: templates give sentences on what reviews seldom say (expected: 90 s)" in printed
+        "sentences: templates give sentences on what reviews seldom say, and reviews their parts "
+        "(expected: 90 s)" in printed
     )
     assert printed.count("(not measured yet)") == 4
     assert "teacher.yaml --members --once mpnet\n" in printed
@@ -204,11 +209,11 @@ def test_times_are_said_where_they_were_measured(
 
     (tmp_path / "runs").mkdir()
     entry = {"key": "0", "seconds": 12.5, "finished": True}
-    state = {"pretrain": entry, "teacher": entry | {"finished": False}}
+    state = {"vectors": entry, "teacher": entry | {"finished": False}}
     (tmp_path / "runs/model.json").write_text(json.dumps(state))
     make("--save")
     kept = json.loads(measured.read_text())["seconds"]
-    assert kept == dict.fromkeys(STAGES) | {"pretrain": 12.5, "sentences": 90}
+    assert kept == dict.fromkeys(STAGES) | {"vectors": 12.5, "sentences": 90}
 
 
 def test_the_stages_are_those_of_the_table() -> None:
