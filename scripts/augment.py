@@ -31,7 +31,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-from sentences import FOLDER, RULES_FILE, SENTENCES_FILE
+from sentences import BY_RULE_FILE, FOLDER, RULES_FILE, SENTENCES_FILE
 
 from sentiment_lstm.cli.common import read_overrides
 from sentiment_lstm.data.dataset import load_texts
@@ -113,19 +113,21 @@ def labelled_sentences(folder: Path, teacher: dict[int, float], path: str) -> di
         SoftLabelError: If there is a sentence of which neither says anything.
         OSError: If there are no sentences.
     """
-    source = folder / SENTENCES_FILE
-    if not source.exists():
-        raise FileNotFoundError(f"there is no {source}: run scripts/sentences.py first")
+    sources = [folder / BY_RULE_FILE, folder / SENTENCES_FILE]
+    for source in sources:
+        if not source.exists():
+            raise FileNotFoundError(f"there is no {source}: run scripts/sentences.py first")
     known = teacher | read_soft_labels(folder / RULES_FILE)
     labelled: dict[str, float] = {}
-    for text in load_texts(str(source))["text"][:]:
-        key = text_key(text)
-        if key not in known:
-            raise SoftLabelError(
-                f"{path}: lacks {text[:60]!r} of {source}; let the teacher read it too, as one of "
-                "the recipe's `unlabelled`"
-            )
-        labelled[text] = known[key]
+    for source in sources:
+        for text in load_texts(str(source))["text"][:]:
+            key = text_key(text)
+            if key not in known:
+                raise SoftLabelError(
+                    f"{path}: lacks {text[:60]!r} of {source}; let the teacher read it too, as one "
+                    "of the recipe's `unlabelled`"
+                )
+            labelled[text] = known[key]
     return labelled
 
 

@@ -43,11 +43,10 @@ def lines(path: Path) -> list[str]:
 
 
 def test_sentences_are_labelled_by_rule_or_mixed(folder: Path) -> None:
-    texts = lines(folder / "sentences.txt")
-    assert texts[:60] == list(RULES)
+    assert lines(folder / "by_rule.txt") == list(RULES)
     labels = read_soft_labels(folder / "rules.parquet")
     assert labels == pytest.approx({text_key(text): label for text, label in RULES.items()})
-    mixed = texts[60:]
+    mixed = lines(folder / "sentences.txt")
     assert 10 < len(mixed) <= 15
     first_is_praise = set()
     for text in mixed:
@@ -62,6 +61,7 @@ def test_sentences_are_labelled_by_rule_or_mixed(folder: Path) -> None:
         assert all(RULES[one] < 0.05 or RULES[other] < 0.05 for one, other in pairs)
         first_is_praise |= {RULES[one] > 0.95 for one, _ in pairs}
     assert first_is_praise == {True, False}
+    texts = [*RULES, *mixed]
     assert not any(map(halves_of, texts)), "else their halves would need soft labels"
 
 
@@ -80,13 +80,30 @@ def test_parts_of_reviews_are_sentences_and_clauses(
     (train,) = load_all(read_recipe(path).reviews)["train"].values()
     own = folder / "sentences.txt"
     for _ in range(2):  # the second time what it wrote itself is there
-        fields = ("--unlabelled", own, "--parts", 40, "--output_dir", folder)
-        run(sentences, monkeypatch, path, "--by_rule", 60, "--mixed", 15, *fields)
-        parts = lines(own)[75:]
+        fields = ("--unlabelled", own, "--output_dir", folder)
+        counts = ("--by_rule", 60, "--mixed", 0, "--parts", 40, "--words", 7)
+        run(sentences, monkeypatch, path, *counts, *fields)
+        assert lines(folder / "by_rule.txt") == list(RULES)
+        found = lines(own)
+        parts, framed = found[: -7 * len(sentences.FRAMES)], found[-7 * len(sentences.FRAMES) :]
         assert 10 < len(parts) <= 40
         assert all(any(part in review for review in train["text"]) for part in parts)
+        assert sum(text.startswith("It is a ") for text in framed) == 7
     with pytest.raises(SystemExit):
         run(sentences, monkeypatch, "--train", "x")
+
+
+def test_words_are_framed_by_frequency_but_those_that_measure() -> None:
+    words = ["widgety", *suite("measure").words["dislikes"], "well-gadgeted", "hooky"]
+    texts = [" ".join(word.title() for word in words[: number + 1]) for number in range(len(words))]
+    found = sentences.framed_words(texts, 2)
+    assert found[: len(sentences.FRAMES)] == [
+        "widgety",
+        "It is widgety.",
+        "It is a widgety.",
+        "I widgety it.",
+    ]
+    assert found[len(sentences.FRAMES) :: len(sentences.FRAMES)] == ["well-gadgeted"]
 
 
 def test_a_recipe_learns_from_sentences_and_copies(
@@ -102,7 +119,7 @@ def test_a_recipe_learns_from_sentences_and_copies(
     # The others would be halved if they had one word more, as "Native American" has.
     long = "".join(f"A Black man likes number {n}{' too' * 33}\n" for n in range(10))
     named.write_text(f"James from Boston said so.\n{long}")
-    said = lines(folder / "sentences.txt")
+    said = [*lines(folder / "by_rule.txt"), *lines(folder / "sentences.txt")]
     texts = [*train["text"], *lines(named), *said]
     teacher = {text: 0.25 + 0.5 * number / len(texts) for number, text in enumerate(texts)}
     write_soft_labels(tmp_path / "teacher.parquet", teacher, teacher.values())
@@ -174,7 +191,7 @@ def test_what_is_missing_is_named(
     soft = tmp_path / "teacher.parquet"
     write_soft_labels(soft, ["Another lamp."], [0.5])
     arguments = (path, "--soft_labels", soft, "--output_dir")
-    with pytest.raises(SystemExit, match=r"no .*elsewhere.sentences\.txt: run scripts/sentences"):
+    with pytest.raises(SystemExit, match=r"no .*elsewhere.by_rule\.txt: run scripts/sentences"):
         run(augment, monkeypatch, *arguments, tmp_path / "elsewhere")
     with pytest.raises(SystemExit, match=r"teacher\.parquet: lacks .* of .*let the teacher read"):
         run(augment, monkeypatch, *arguments, folder)

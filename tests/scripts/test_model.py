@@ -89,7 +89,11 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             status = cli(words[2:])
         else:
             ran.append(words[0])
-            few = ["--by_rule", "40", "--mixed", "5", "--parts", "9"] if words[0] == "sentences.py" else []
+            few = (
+                ["--by_rule", "40", "--mixed", "5", "--parts", "9"]
+                if words[0] == "sentences.py"
+                else []
+            )
             few = ["--copies", "5"] if words[0] == "augment.py" else few
             few = ["--folds", "2"] if words[0] == "teacher.py" else few
             with monkeypatch.context() as patch:
