@@ -1,11 +1,13 @@
 """Train other models on the reviews of a finished run, and measure them where it was measured.
 
-    python scripts/baselines.py FOLDER [--baselines tfidf fasttext minilm mpnet]
+    python scripts/baselines.py FOLDER [--baselines tfidf fasttext minilm mpnet] [--train SOURCES]
     python scripts/baselines.py FOLDER --sizes 1000 4000 16000
 
 FOLDER is a model folder that `sentiment-lstm train` wrote. Each baseline is trained on the very
 reviews of its recipe and measured on its validation and test reviews and on the behavioural suite.
-Prints a table with the model first, and writes `FOLDER/baselines.json`, which its card shows.
+Prints a table with the model first, and writes `FOLDER/baselines.json`, which its card shows. With
+`--train` the baselines learn from other reviews than the run, such as a part of its own where these
+would take one of them days; the table and the card say so.
 
 With `--sizes` the model's recipe and the baselines are also trained on so many of the reviews,
 drawn at random once, so that each set holds the smaller ones: `FOLDER/curve.json` and
@@ -19,6 +21,7 @@ be asked for.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import sys
 import time
@@ -54,12 +57,15 @@ DEFAULT = ["tfidf", "fasttext", "minilm"]
 Curve = dict[str, dict[str, dict[int, float]]]
 
 
-def measure_all(chosen: dict[str, Classifier], folder: Path) -> list[Baseline]:
+def measure_all(
+    chosen: dict[str, Classifier], folder: Path, train: list[str] | None = None
+) -> list[Baseline]:
     """Measure the baselines of a run that are not yet in its `baselines.json`, and add them.
 
     Args:
         chosen: Name on the command line -> baseline.
         folder: The finished run.
+        train: What they learn from, in the place of the run's own reviews.
 
     Returns:
         The chosen ones.
@@ -74,21 +80,35 @@ def measure_all(chosen: dict[str, Classifier], folder: Path) -> list[Baseline]:
             "POSITIVE alone"
         )
     path, sources = folder / BASELINES_FILE, _sources(results.metrics)
+    options = reading_options(results.recipe)
+    trained_on, more = "the same reviews", ""
+    if train is not None:
+        trained_on, more = f"{len(read_reviews(train, **options)[0]):,} reviews", " --train SOURCES"
     found = {baseline.name: baseline for baseline in read_baselines(path)} if path.exists() else {}
     for name, classifier in chosen.items():
         known = found.get(classifier.name)
-        if known is None or known.behaviour is None or _sources(known.metrics) != sources:
-            measured = measure_baseline(classifier, results, f"{COMMAND} --baselines {name}")
+        # What is asked for now, measured there: it may be another set of reviews than last time.
+        asked = (trained_on, sources, True)
+        if known is None or asked != (
+            known.trained_on,
+            _sources(known.metrics),
+            known.behaviour is not None,
+        ):
+            texts, labels = read_reviews(train or results.recipe["train"], **options)
+            command = f"{COMMAND} --baselines {name}{more}"
+            measured = measure_baseline(classifier, texts, labels, results)
+            measured = dataclasses.replace(measured, trained_on=trained_on, command=command)
             found[classifier.name] = measured
             write_baselines(found.values(), path)
             print(f"{folder}: {classifier.name} trained in {measured.train_seconds} s", flush=True)
     return [found[classifier.name] for classifier in chosen.values()]
 
 
-def measure_baseline(classifier: Classifier, results: Results, command: str) -> Baseline:
-    """Train one baseline on the training reviews of a run, and measure it as the run was."""
+def measure_baseline(
+    classifier: Classifier, texts: list[str], labels: list[int], results: Results
+) -> Baseline:
+    """Train one baseline on reviews, and measure it as a run was."""
     options = reading_options(results.recipe)
-    texts, labels = read_reviews(results.recipe["train"], **options)
     started = time.perf_counter()
     trained = classifier.train(texts, labels)
     seconds = time.perf_counter() - started if trained.seconds is None else trained.seconds
@@ -101,9 +121,9 @@ def measure_baseline(classifier: Classifier, results: Results, command: str) -> 
         name=classifier.name,
         description=classifier.description,
         parameters=trained.parameters,
-        trained_on="the same reviews",
+        trained_on=f"{len(texts):,} reviews",
         train_seconds=round(seconds, 1),
-        command=command,
+        command=COMMAND,
         metrics=metrics,
         behaviour=measure_behaviour(trained.predict).as_dict(),
     )
@@ -178,7 +198,7 @@ def results_table(results: Results, baselines: list[Baseline]) -> str:
     header = ["", "parameters", *results.metrics_by_name()]
     lines = [header, ["---"] * len(header)]
     models = [("the model", results.parameters, results.metrics)]
-    models += [(b.name, b.parameters or 0, b.metrics) for b in baselines]
+    models += [(f"{b.name}, on {b.trained_on}", b.parameters or 0, b.metrics) for b in baselines]
     for name, parameters, metrics in models:
         figures = [metrics[split][source] for split, source, _ in results.parts()]
         cells = [
@@ -210,6 +230,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--baselines", nargs="+", choices=list(CLASSIFIERS), default=DEFAULT)
+    parser.add_argument("--train", nargs="+", metavar="SOURCE", help="what they learn from")
     add_pretrained_option(parser)
     parser.add_argument("--sizes", nargs="+", type=int, default=[], metavar="REVIEWS")
     parser.add_argument("--curve_dir", type=Path, default=Path("runs/curve"))
@@ -218,7 +239,7 @@ def main() -> None:
     try:
         known = classifiers(options.pretrained)
         chosen = {name: known[name] for name in options.baselines}
-        baselines = measure_all(chosen, folder)
+        baselines = measure_all(chosen, folder, options.train)
         print(f"\n{results_table(read_results(folder / RESULTS_FILE), baselines)}\n")
         print(f"wrote {folder / BASELINES_FILE}", flush=True)
         if options.sizes:

@@ -12,8 +12,9 @@ field `unlabelled` of a recipe that `teacher.py` reads. The mixed ones put prais
 by side without a word that decides between them. With a recipe there are also
 
 - parts of the texts that it names, whole sentences and clauses: a label on a dozen words says more
-  of these words than one on a hundred (as the phrases of Socher et al. 2013, "Recursive Deep Models
-  for Semantic Compositionality Over a Sentiment Treebank"), and takes a teacher a tenth of the time,
+  of these words than one on a hundred, as of the phrases of Socher et al. 2013 ("Recursive Deep
+  Models for Semantic Compositionality Over a Sentiment Treebank"), and takes a teacher a tenth of
+  the time,
 - the most frequent words of these texts, each alone and in a few frames ("It is drab."), so that a
   word's vector comes to say what the word says: without those of the measuring half of the suite,
   which is to be answered with words that nobody taught.

@@ -109,7 +109,7 @@ SHORTENED = {
     # Starts from the released classifier, whose sizes are its own.
     "sentiment-lstm train scripts/recipes/fine_tune.yaml": "--hidden_size 256 --embedding_size 128",
     "sentiment-lstm train scripts/recipes/distilled.yaml": (
-        f"{_UNLABELLED} runs/augmented/texts.txt"
+        f"{_UNLABELLED} runs/augmented/texts.txt --init_from null"
     ),
     "sentiment-lstm pretrain": f"{_ONE_STEP} {_UNLABELLED} --hidden_size 8 --embedding_size 4",
     "sentiment-lstm tune": f"{_ONE_STEP} {_OWN} --trials 1",
@@ -117,7 +117,11 @@ SHORTENED = {
         f"--folds 2 {_ONE_STEP} {_UNLABELLED} runs/augmented/sentences.txt --hidden_size 8 "
         "--embedding_size 4"
     ),
-    "python scripts/sentences.py": "--by_rule 20 --mixed 3",
+    "python scripts/sentences.py": (
+        f"--by_rule 20 --mixed 3 --parts 9 --words 3 {_UNLABELLED} runs/augmented/sentences.txt"
+    ),
+    # Reads the words with a transformer, which no document brings.
+    "python scripts/word_vectors.py": "--help",
     "python scripts/augment.py": f"--copies 3 {_UNLABELLED} runs/augmented/sentences.txt",
     "python scripts/release.py": "--output my/released",
     "python scripts/benchmark": "--limit 20 --rounds 1",

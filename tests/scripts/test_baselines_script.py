@@ -60,7 +60,20 @@ def test_a_baseline_is_trained_and_measured_where_the_model_was(
     assert 0 < baseline.behaviour["failure_rate"] < 1
     printed = capsys.readouterr().out
     assert "| the model | 7 | 50.00% (20.00% to 80.00%) |" in printed
-    assert "| TF-IDF + logistic regression |" in printed
+    assert "| TF-IDF + logistic regression, on the same reviews |" in printed
+
+    # On others, which is another measurement; once.
+    fewer = ("--baselines", "tfidf", "--train", *results.recipe["train"][:1])
+    run(monkeypatch, run_folder, *fewer)
+    (other,) = read_baselines(run_folder / "baselines.json")
+    assert other.trained_on == "20 reviews"
+    assert other.behaviour != baseline.behaviour
+    assert other.command == "python scripts/baselines.py FOLDER --baselines tfidf --train SOURCES"
+    known = CLASSIFIERS["tfidf"]
+    monkeypatch.setitem(CLASSIFIERS, "tfidf", replace(known, train=untrained))
+    run(monkeypatch, run_folder, *fewer)
+    with pytest.raises(AssertionError, match="nothing is trained again"):
+        run(monkeypatch, run_folder, "--baselines", "tfidf")
 
 
 def test_a_folder_without_results_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
