@@ -18,7 +18,8 @@ without labels by all. A costly member that reads each review only once in train
 `mpnet` do, can be given with `--once` instead: it is trained a single time, on all reviews, and
 predicts them too. `--members --once mpnet` is a teacher of that one alone. Two options spare it
 time: `--once_train` has it learn from other, fewer reviews, and `--sure 0.9` asks it nothing of a
-review whose label the members by folds, which have not seen it, find that probable already.
+review whose label the members by folds, which have not seen it, find that probable already. There
+it counts as saying what it says in the mean of validation reviews with as probable a label.
 
 Finished members are kept below `--output_dir`, and what they said by the content of each text: the
 same command resumes an interrupted one, and further `unlabelled` texts cost only themselves.
@@ -209,8 +210,11 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") 
         found = ensemble.predict(member, f"fold{fold}", learned, labels[outside].tolist(), asked)
         log_odds[row, inside] = found[: len(inside)]
         of_others[row] += found[len(inside) :] / folds
-    by_folds = log_odds[: len(ensemble.members)].sum(0) / max(1, len(ensemble.members))
-    sure = expit(by_folds * (2 * labels[owners] - 1)) >= ensemble.sure
+    n_by_folds = len(ensemble.members)
+    signs = 2 * labels[owners] - 1
+    sure = _sure(log_odds[:n_by_folds], signs, ensemble.sure)
+    signs_held_out = 2 * np.array(held_out) - 1
+    sure_held_out = _sure(of_others[:n_by_folds, :n_held_out], signs_held_out, ensemble.sure)
     rest = np.flatnonzero(~sure)
     learned, their_labels = texts[:whole], known
     if ensemble.once_train is not None:
@@ -219,8 +223,12 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") 
         part = "all" if ensemble.once_train is None else f"some{len(learned)}"
         asked = [texts[i] for i in rest] + others
         found = ensemble.predict(member, part, learned, their_labels, asked)
-        log_odds[row] = by_folds  # of which it is not asked
         log_odds[row, rest], of_others[row] = found[: len(rest)], found[len(rest) :]
+        if sure.any():
+            # Of what it is not asked it says what it says of such validation reviews in the mean:
+            # the members by folds find their labels probable, too, and so will it.
+            towards = (of_others[row, :n_held_out] * signs_held_out)[sure_held_out]
+            log_odds[row, sure] = (towards.mean() if len(towards) else 0.0) * signs[sure]
 
     seen = of_others[:, :n_held_out]
     factors = weigh(seen, held_out) if weights == "dev" else np.full(len(members), 1 / len(members))
@@ -249,6 +257,21 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") 
     together = np.concatenate([factors @ of_others[:, n_held_out:], factors @ log_odds])
     write_soft_labels(path, [*unlabelled, *texts], expit(together).tolist())
     return path
+
+
+def _sure(
+    by_folds: NDArray[np.float64], signs: NDArray[np.int64], sure: float
+) -> NDArray[np.bool_]:
+    """Where the members by folds find labels so probable.
+
+    Args:
+        by_folds: Their log-odds, `(members, texts)`.
+        signs: 1 for a text of a POSITIVE review, -1 for others, `(texts,)`.
+        sure: How probable.
+    """
+    mean = by_folds.sum(0) / max(1, len(by_folds))
+    found: NDArray[np.bool_] = expit(mean * signs) >= sure
+    return found
 
 
 def weigh(log_odds: NDArray[np.float64], labels: list[int]) -> NDArray[np.float64]:
