@@ -330,7 +330,12 @@ def test_a_transformer_answers_in_integers(
     tuned: FineTuned, labelled: Reviews, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled: list[torch.nn.Module] = []
-    monkeypatch.setattr(torch, "compile", lambda model, dynamic: compiled.append(model) or model)
+
+    def compile_nothing(model: torch.nn.Module, dynamic: bool) -> torch.nn.Module:
+        compiled.append(model)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
     monkeypatch.setattr(int8, "_SMALLEST", 2)
     texts, _ = labelled
     exact = tuned.predict(texts)
