@@ -175,13 +175,15 @@ def _model_arguments() -> type:
 ModelArguments = _model_arguments()
 
 
-# What counts something, of which there must be one.
-_COUNTS = (
-    "per_device_train_batch_size",
-    "per_device_eval_batch_size",
-    "gradient_accumulation_steps",
-    "eval_accumulation_steps",
-)
+# The least that a field may be, of those that may be null.
+_LEAST_IN_TRAINING = {
+    "per_device_train_batch_size": 1,
+    "per_device_eval_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "eval_accumulation_steps": 1,
+    "neftune_noise_alpha": 0,
+    "embedding_learning_rate": 0,
+}
 
 
 # What chooses the best checkpoint: what is measured at each validation. Pretraining has the loss.
@@ -252,6 +254,14 @@ class RecipeTrainingArguments(TrainingArguments):
             "keeps this share of it (0.999)."
         },
     )
+    embedding_learning_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Peak learning rate of the word vectors (default: learning_rate). Adam moves "
+            "that of a rare word further than its own length each time it is read; a lower rate "
+            "keeps what `init_from` brought, 0 all of it."
+        },
+    )
     adversarial_epsilon: float | None = field(
         default=None,
         metadata={
@@ -294,18 +304,15 @@ class RecipeTrainingArguments(TrainingArguments):
 
     def _check_ranges(self) -> None:
         """Raise `ValueError` for numbers that transformers takes as given, or divides by."""
-        for name in _COUNTS:
+        for name, least in _LEAST_IN_TRAINING.items():
             number = getattr(self, name)
-            if number is not None and number < 1:
-                raise ValueError(f"`{name}` must be 1 or more; got {number}")
+            if number is not None and number < least:
+                raise ValueError(f"`{name}` must be {least} or more; got {number}")
         if self.num_train_epochs <= 0 and self.max_steps <= 0:
             raise ValueError(f"`num_train_epochs` must be above 0; got {self.num_train_epochs}")
         if not 0 <= self.label_smoothing_factor <= 1:
             smoothing = self.label_smoothing_factor
             raise ValueError(f"`label_smoothing_factor` must be from 0 to 1; got {smoothing}")
-        if (self.neftune_noise_alpha or 0) < 0:
-            noise = self.neftune_noise_alpha
-            raise ValueError(f"`neftune_noise_alpha` must be 0 or more; got {noise}")
         for name in ("seed", "data_seed"):
             if not 0 <= (getattr(self, name) or 0) < 2**32:
                 raise ValueError(f"`{name}` must be from 0 to 2**32 - 1; got {getattr(self, name)}")

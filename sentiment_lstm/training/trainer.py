@@ -187,6 +187,30 @@ class SentimentTrainer(PushingTrainer):
     # The averaged weights by name, from the first step on.
     ema: dict[str, torch.Tensor] | None = None
 
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make the optimizer, with a group of its own for word vectors of another learning rate.
+
+        Args:
+            model: What to train (default: the trainer's).
+
+        Returns:
+            The optimizer, which the trainer keeps.
+        """
+        is_new = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        rate = self.args.embedding_learning_rate
+        if is_new and rate is not None:
+            whole: Any = self.model if model is None else model
+            vectors = self.accelerator.unwrap_model(whole).get_input_embeddings().weight
+            (group,) = [
+                group
+                for group in optimizer.param_groups
+                if any(parameter is vectors for parameter in group["params"])
+            ]
+            group["params"] = [one for one in group["params"] if one is not vectors]
+            optimizer.add_param_group(group | {"params": [vectors], "lr": rate})
+        return optimizer
+
     def compute_loss(
         self,
         model: nn.Module,

@@ -153,6 +153,10 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
         ({"max_word_pieces": -1}, r"recipe\.yaml: `max_word_pieces` must be 0 or more; got -1"),
         ({"soft_label_weight": 1.5}, r"recipe\.yaml: `soft_label_weight` must be from 0 to 1"),
         ({"adversarial_epsilon": -1}, r"recipe\.yaml: `adversarial_epsilon` must be above 0"),
+        (
+            {"embedding_learning_rate": -1},
+            r"recipe\.yaml: `embedding_learning_rate` must be 0 or more; got -1",
+        ),
         ({"early_stopping_patience": 0}, r"recipe\.yaml: `early_stopping_patience` must be 1"),
         (
             {"early_stopping_patience": 2, "load_best_model_at_end": False},

@@ -163,6 +163,7 @@ RESUMED: dict[str, dict[str, Any]] = {
     "random": {"train_sampling_strategy": "random"},
     "average": {"ema_decay": 0.8},
     "adversarial": {"adversarial_epsilon": 1.0, "word_dropout": 0.2, "weight_dropout": 0.2},
+    "slow words": {"embedding_learning_rate": 1e-4},
 }
 
 
@@ -171,7 +172,7 @@ RESUMED: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("kind", "stop"),
     [(kind, stop) for kind in ("group_by_length", "random") for stop in (4, 13, 17)]
-    + [("average", 17), ("adversarial", 17)],
+    + [("average", 17), ("adversarial", 17), ("slow words", 17)],
 )
 def test_resuming_equals_not_stopping(
     kind: str, stop: int, write_recipe: WriteRecipe, monkeypatch: pytest.MonkeyPatch

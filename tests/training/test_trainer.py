@@ -6,13 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import datasets
+import pytest
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
+from sentiment_lstm.training.recipe import read_recipe
 from sentiment_lstm.training.trainer import (
     EMACallback,
     LengthGroupedSampler,
     _worst,
+    make_trainer,
 )
 
 WriteRecipe = Callable[..., Path]
@@ -43,6 +48,30 @@ def test_length_grouped_batches() -> None:
     means = [sum(batch) / 8 for batch in grouped]
     rising = sum(a < b for a, b in pairwise(means)) / len(means)
     assert 0.35 < rising < 0.65, "and come in random order"
+
+
+@pytest.mark.parametrize("rate", [None, 0.0, 1e-4])
+def test_word_vectors_learn_at_their_own_rate(
+    rate: float | None, write_recipe: WriteRecipe, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    fields = {"learning_rate": 0.01, "embedding_learning_rate": rate, "weight_decay": 0.1}
+    recipe = read_recipe(write_recipe(max_steps=1, warmup_steps=0), fields)
+    reviews = datasets.Dataset.from_dict(
+        {"input_ids": [[2, 3, 4, 5]] * 8, "length": [4] * 8, "labels": [0, 1] * 4}
+    )
+    trainer = make_trainer(recipe, tokenizer, reviews, reviews)
+    model: Any = trainer.model
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    trainer.train()
+    # The first step of Adam is as long as the learning rate.
+    moved = {
+        name: float((weight.detach() - before[name]).abs().max())
+        for name, weight in model.named_parameters()
+    }
+    (name,) = [name for name in moved if name.endswith("embeddings.weight")]
+    words = moved.pop(name)
+    assert words == pytest.approx(0.01 if rate is None else rate, rel=0.2, abs=1e-9)
+    assert min(moved.values()) > 0.005, "all else learns as ever"
 
 
 def test_the_adversarial_step_raises_the_loss(
