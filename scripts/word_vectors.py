@@ -5,14 +5,17 @@
 
 Each word of the recipe's training reviews is read by the pretrained MiniLM, or MPNet, by itself;
 the mean of the states of its pieces, reduced to the recipe's `embedding_size` by principal
-components, is the word's vector. The folder is one for the field `init_from`, whose vectors go to
-the same words. MiniLM comes with the extra `benchmark`, MPNet with `teacher`.
+components, is the word's vector. Of an emoji the name is read: its tokenizer may not know the sign,
+and Unicode says what it shows ("face with open mouth vomiting"). The folder is one for the field
+`init_from`, whose vectors go to the same words. MiniLM comes with the extra `benchmark`, MPNet with
+`teacher`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import unicodedata
 from pathlib import Path
 
 import torch
@@ -43,7 +46,7 @@ def word_vectors(
         batch_size: Words read together.
 
     Returns:
-        `(words, size)` float32, of mean zero.
+        `(words, size)` float32, of mean zero; the largest component last.
 
     Raises:
         ModuleNotFoundError: As `PretrainedTransformer.load`.
@@ -57,10 +60,11 @@ def word_vectors(
             f"embedding_size is {size}; of {len(words)} words there are no more than {most} "
             "components"
         )
+    spoken = list(map(_spoken, words))
     found = []
     for start in tqdm(range(0, len(words), batch_size), desc="words", mininterval=5):
         batch = tokenizer(
-            words[start : start + batch_size], padding=True, truncation=True, return_tensors="pt"
+            spoken[start : start + batch_size], padding=True, truncation=True, return_tensors="pt"
         )
         with torch.inference_mode():
             states = model.base_model(**batch).last_hidden_state  # (B, T, H)
@@ -71,6 +75,14 @@ def word_vectors(
     vectors = vectors @ components[:, -size:]  # (W, size)
     scaled: torch.Tensor = vectors * (spread / vectors.std())
     return scaled
+
+
+def _spoken(word: str) -> str:
+    """The name of an emoji or another sign, in lower case; any other word as it is."""
+    sign = word.removesuffix("\N{VARIATION SELECTOR-16}")
+    if len(sign) == 1 and unicodedata.category(sign) == "So":
+        return unicodedata.name(sign, word).lower()
+    return word
 
 
 def main() -> None:

@@ -53,3 +53,13 @@ def test_word_vectors_start_a_classifier_off(
     monkeypatch.setattr("sys.argv", ["word_vectors", str(recipe), "--embedding_size", "17"])
     with pytest.raises(SystemExit, match=r"word_vectors: embedding_size is 17; .* than 16 comp"):
         word_vectors.main()
+
+
+def test_an_emoji_is_read_by_its_name(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    save_tiny_transformer(tmp_path / "tiny", tokenizer, layers=1)
+    tiny = dataclasses.replace(MINILM, source=tmp_path / "tiny")
+    words = ["\N{PARTY POPPER}", "\N{WHITE SMILING FACE}\N{VARIATION SELECTOR-16}", "lamp", ":)"]
+    found = word_vectors.word_vectors(tiny, words, 3, 0.1)
+    names = ["party popper", "white smiling face", "lamp", ":)"]
+    assert torch.equal(found, word_vectors.word_vectors(tiny, names, 3, 0.1))
+    assert not torch.equal(found[0], found[1])
