@@ -21,7 +21,6 @@ be asked for.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
 import sys
 import time
@@ -94,10 +93,9 @@ def measure_all(
             _sources(known.metrics),
             known.behaviour is not None,
         ):
-            texts, labels = read_reviews(train or results.recipe["train"], **options)
+            learned = train or results.recipe["train"]
             command = f"{COMMAND} --baselines {name}{more}"
-            measured = measure_baseline(classifier, texts, labels, results)
-            measured = dataclasses.replace(measured, trained_on=trained_on, command=command)
+            measured = measure_baseline(classifier, results, learned, trained_on, command)
             found[classifier.name] = measured
             write_baselines(found.values(), path)
             print(f"{folder}: {classifier.name} trained in {measured.train_seconds} s", flush=True)
@@ -105,10 +103,11 @@ def measure_all(
 
 
 def measure_baseline(
-    classifier: Classifier, texts: list[str], labels: list[int], results: Results
+    classifier: Classifier, results: Results, train: list[str], trained_on: str, command: str
 ) -> Baseline:
-    """Train one baseline on reviews, and measure it as a run was."""
+    """Train one baseline on the reviews of some sources, and measure it as a run was."""
     options = reading_options(results.recipe)
+    texts, labels = read_reviews(train, **options)
     started = time.perf_counter()
     trained = classifier.train(texts, labels)
     seconds = time.perf_counter() - started if trained.seconds is None else trained.seconds
@@ -121,9 +120,9 @@ def measure_baseline(
         name=classifier.name,
         description=classifier.description,
         parameters=trained.parameters,
-        trained_on=f"{len(texts):,} reviews",
+        trained_on=trained_on,
         train_seconds=round(seconds, 1),
-        command=COMMAND,
+        command=command,
         metrics=metrics,
         behaviour=measure_behaviour(trained.predict).as_dict(),
     )
