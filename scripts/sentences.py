@@ -57,7 +57,7 @@ _CLAUSE_END = re.compile(r"(?<=[,;:])\s+|\s+(?=(?:and|but|because|although|thoug
 # Words of a part: shorter ones say nothing, longer ones are no longer cheap.
 _PART_WORDS = range(2, 26)
 
-_WORD = re.compile(r"[a-z](?:[a-z'-]*[a-z])")
+_WORD = re.compile(r"[a-z][a-z'-]*[a-z]")
 FRAMES = ("{}", "It is {}.", "It is a {}.", "I {} it.")
 
 
