@@ -86,6 +86,7 @@ def stages(teaching: list[str]) -> list[Stage]:
     sentences = ["runs/augmented/sentences.txt", "runs/augmented/rules.parquet"]
     soft, vectors = "runs/teacher/soft_labels.parquet", "runs/word_vectors/model.safetensors"
     augmented = ["runs/augmented/texts.txt", "runs/augmented/soft_labels.parquet"]
+    words = "runs/augmented/words.txt"
     return [
         Stage(
             "sentences",
@@ -112,11 +113,19 @@ def stages(teaching: list[str]) -> list[Stage]:
             augmented,
         ),
         Stage(
+            "words",
+            "what MPNet knows and reviews seldom say enters the vocabulary",
+            [str(SCRIPTS / "extra_words.py"), "--of", "mpnet", "--output_file", words],
+            None,
+            [],
+            [words],
+        ),
+        Stage(
             "vectors",
             "MPNet reads every word of the vocabulary by itself",
             [str(SCRIPTS / "word_vectors.py"), str(student), "--of", "mpnet"],
             student,
-            augmented[:1],
+            [augmented[0], words],
             [vectors],
         ),
         Stage(
@@ -124,7 +133,7 @@ def stages(teaching: list[str]) -> list[Stage]:
             "the model starts from these vectors, and learns from labels and teachers",
             ["-m", "sentiment_lstm", "train", str(student)],
             student,
-            [vectors, *augmented],
+            [vectors, words, *augmented],
             ["runs/distilled/results.json"],
         ),
     ]

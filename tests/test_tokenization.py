@@ -92,6 +92,16 @@ def test_vocab_size_counts_the_special_tokens_and_keeps_the_most_common() -> Non
     assert len(tokenizer) == tokenizer.vocab_size == 4
 
 
+def test_extra_words_are_known_however_rare_and_count_towards_vocab_size() -> None:
+    texts = ["pear fig pear apple fig pear plum"]
+    tokenizer = train_tokenizer(texts, vocab_size=6, extra_words=["\N{FOX FACE}", "Plum", "fig"])
+    order = ["_PAD", "_UNK", "pear", "fig", "plum", "\N{FOX FACE}"]
+    assert sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__) == order
+    assert tokenizer.tokenize("A plum \N{FOX FACE}") == ["_UNK", "plum", "\N{FOX FACE}"]
+    without = train_tokenizer(texts, extra_words=[]).get_vocab()
+    assert without == train_tokenizer(texts).get_vocab()
+
+
 def test_unknown_words_are_cut_into_pieces_and_the_words_keep_their_ids() -> None:
     texts = ["lamp light a b lamp light lampshade lampshade lightest lamps brightly"]
     words_only = train_tokenizer(texts, vocab_size=4)
@@ -239,6 +249,7 @@ def test_a_review_cannot_write_special_tokens(literal: str, unknown_to_pad: bool
         ({"min_frequency": 0}, "min_frequency is 0"),
         ({"max_word_pieces": -1}, "max_word_pieces is -1"),
         ({"vocab_size": 2}, "vocab_size is 2"),
+        ({"vocab_size": 4, "extra_words": ["b", "c", "d"]}, "4; 3 extra words do not fit"),
         ({"words": "nltx"}, "words is 'nltx'; use one of plain, nltk"),
         ({"mark_title": True}, "mark_title needs words='nltk'"),
         ({"model_max_length": 0}, "model_max_length is 0"),

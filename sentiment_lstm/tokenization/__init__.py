@@ -72,6 +72,7 @@ def train_tokenizer(
     unknown_to_pad: bool = False,
     max_word_pieces: int = 0,
     mark_title: bool = False,
+    extra_words: Iterable[str] = (),
 ) -> PreTrainedTokenizerFast:
     """Build a tokenizer whose vocabulary is the words of `texts`.
 
@@ -98,6 +99,9 @@ def train_tokenizer(
             as in the tutorial.
         mark_title: Put [`TITLE_MARK`] where the title of a review ends, in place of Kaggle's
             first `: `. Defaults to False, as in the tutorial. Only with `words="nltk"`.
+        extra_words: Words that enter the vocabulary however rare they are: of use where something
+            else is known of them, such as vectors to start from. They are cut by the rules as any
+            text, and count towards `vocab_size`. Defaults to none.
 
     Returns:
         A plain `PreTrainedTokenizerFast`. `save_pretrained` writes all there is to know, and
@@ -106,7 +110,7 @@ def train_tokenizer(
         `tokenizers` alone sets `encode_special_tokens = True` for that.
 
     Raises:
-        ValueError: An option is out of range.
+        ValueError: An option is out of range, or the extra words do not fit.
         TypeError: One of `texts` is not a string.
     """
     if min_frequency < 1:
@@ -120,7 +124,8 @@ def train_tokenizer(
         raise ValueError(f"max_word_pieces is {max_word_pieces}; use 0 for none, or more")
     _check_sides(model_max_length, padding_side, truncation_side)  # before the long part
     counts = count_words(texts, words=words, mark_title=mark_title)
-    vocabulary = _vocabulary(counts, min_frequency, vocab_size)
+    extra = count_words(extra_words, words=words)
+    vocabulary = _vocabulary(counts, min_frequency, vocab_size, extra)
     for piece in _word_pieces(counts, vocabulary, max_word_pieces):
         vocabulary[piece] = len(vocabulary)
     return build_tokenizer(
@@ -334,15 +339,26 @@ def _check_sides(model_max_length: int | None, padding_side: str, truncation_sid
             raise ValueError(f"{name} is {side!r}; use 'left' or 'right'")
 
 
-def _vocabulary(counts: Counter[str], min_frequency: int, vocab_size: int | None) -> dict[str, int]:
+def _vocabulary(
+    counts: Counter[str], min_frequency: int, vocab_size: int | None, extra_words: Iterable[str]
+) -> dict[str, int]:
     """Number the words by falling count; `sorted` is stable, so ties keep their order.
 
     `tokenizers.trainers.WordLevelTrainer` would break ties alphabetically instead.
     """
-    kept = [word for word, count in counts.items() if count >= min_frequency]
+    extra = dict.fromkeys(extra_words)
+    kept = [word for word, count in counts.items() if count >= min_frequency and word not in extra]
     kept.sort(key=counts.__getitem__, reverse=True)
-    words = [PAD_TOKEN, UNK_TOKEN, *kept]
-    return {word: index for index, word in enumerate(words[:vocab_size])}
+    if vocab_size is not None:
+        room = vocab_size - len((PAD_TOKEN, UNK_TOKEN, *extra))
+        if room < 0:
+            raise ValueError(f"vocab_size is {vocab_size}; {len(extra)} extra words do not fit")
+        kept = kept[:room]
+    chosen = {*kept, *extra}
+    words = [word for word in counts if word in chosen]
+    words.sort(key=counts.__getitem__, reverse=True)
+    unseen = [word for word in extra if word not in counts]
+    return {word: index for index, word in enumerate([PAD_TOKEN, UNK_TOKEN, *words, *unseen])}
 
 
 def _word_pieces(counts: Counter[str], vocabulary: Mapping[str, int], number: int) -> list[str]:

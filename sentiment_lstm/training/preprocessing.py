@@ -93,11 +93,16 @@ def make_tokenizer(arguments: TokenizerArguments, reviews: Reviews) -> PreTraine
 
     Returns:
         The tokenizer.
+
+    Raises:
+        ReviewError: If the extra words cannot be read.
+        ValueError: If they are more than the vocabulary may hold.
     """
     parts = _training_parts(reviews)
     preset = (TUTORIAL_PRESET if arguments.tutorial_tokenizer else DEFAULT_PRESET).copy()
     if arguments.words is not None:
         preset["words"] = cast(Words, arguments.words)
+    extra = load_texts(arguments.extra_words)["text"][:] if arguments.extra_words else []
     # Closed also where it fails, or the error would stand behind the bar.
     with tqdm(_texts(parts), "words", sum(map(len, parts)), unit=" reviews") as texts:
         return train_tokenizer(
@@ -106,6 +111,7 @@ def make_tokenizer(arguments: TokenizerArguments, reviews: Reviews) -> PreTraine
             vocab_size=arguments.max_vocab_size,
             max_word_pieces=arguments.max_word_pieces,
             mark_title=arguments.mark_title,
+            extra_words=extra,
             **preset,
         )
 

@@ -145,6 +145,13 @@ class TokenizerArguments:
     max_word_pieces: int = field(
         default=0, metadata={"help": "Cut unknown words into up to so many pieces (`##ing`)."}
     )
+    extra_words: str | None = field(
+        default=None,
+        metadata={
+            "help": "File of words, a line each, that enter the vocabulary however rare they are, "
+            "for `init_from` to bring their vectors; see scripts/extra_words.py."
+        },
+    )
     mark_title: bool = field(
         default=False, metadata={"help": "Put a mark where the title of a review ends."}
     )

@@ -425,6 +425,8 @@ def _files_of(recipe: Recipe) -> dict[str, Path]:
         files |= files_to_start_from(recipe.training.init_from)
     if recipe.reviews.soft_labels is not None:
         files["soft_labels"] = Path(recipe.reviews.soft_labels)
+    if recipe.tokenizer.extra_words is not None:
+        files["extra_words"] = Path(recipe.tokenizer.extra_words)
     for name, path in files.items():
         if not path.is_file():
             raise RecipeError(f"{name}: there is no file {path}")

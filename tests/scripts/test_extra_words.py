@@ -1,0 +1,52 @@
+"""Words that a vocabulary has although reviews seldom say them."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import extra_words
+import pytest
+from support import save_tiny_transformer
+from transformers import PreTrainedTokenizerFast
+
+from sentiment_lstm.training.preprocessing import load_all, make_tokenizer
+from sentiment_lstm.training.pretrained import MINILM
+from sentiment_lstm.training.recipe import read_recipe
+from sentiment_lstm.training.teachers import PRETRAINED
+
+
+def test_a_recipe_knows_what_a_transformer_knows_whole_and_the_emoji(
+    tokenizer: PreTrainedTokenizerFast,
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save_tiny_transformer(tmp_path / "tiny", tokenizer, layers=1)
+    tiny = dataclasses.replace(MINILM, source=tmp_path / "tiny")
+    monkeypatch.setitem(PRETRAINED, "minilm", tiny)
+    path = tmp_path / "new" / "words.txt"
+    monkeypatch.setattr("sys.argv", ["x", "--of", "minilm", "--output_file", str(path)])
+    extra_words.main()
+    listed = path.read_text(encoding="utf-8").splitlines()
+    assert f"wrote {len(listed):,} words to {path}" in capsys.readouterr().out
+
+    emoji = "\N{FOX FACE}\N{HEAVY BLACK HEART}\N{ROCKET}\N{YAWNING FACE}"
+    assert {*emoji} <= {*listed}
+    assert "\N{EMOJI MODIFIER FITZPATRICK TYPE-3}" not in listed
+    words = [word for word in listed if word.isalpha()]
+    assert words == sorted(words)
+    assert set(words) == {
+        word
+        for word in tokenizer.get_vocab()
+        if word.isascii() and word.isalpha() and len(word) > 2
+    }
+
+    rare = write_recipe(min_frequency=1000, max_vocab_size=len(listed) + 2, extra_words=str(path))
+    recipe = read_recipe(rare)
+    vocabulary = make_tokenizer(recipe.tokenizer, load_all(recipe.reviews)).get_vocab()
+    assert {*listed} == vocabulary.keys() - {"_PAD", "_UNK"}, "however rare: each by itself"
+
+    recipe = read_recipe(rare, {"max_vocab_size": 10})
+    with pytest.raises(ValueError, match=rf"is 10; {len(listed)} extra words do not fit"):
+        make_tokenizer(recipe.tokenizer, load_all(recipe.reviews))
