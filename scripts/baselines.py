@@ -234,6 +234,8 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[], metavar="REVIEWS")
     parser.add_argument("--curve_dir", type=Path, default=Path("runs/curve"))
     options = parser.parse_args()
+    if options.train and options.sizes:
+        parser.error("--sizes draws from the run's own reviews: leave --train out")
     folder: Path = options.folder
     try:
         known = classifiers(options.pretrained)

@@ -35,13 +35,12 @@ from pathlib import Path
 import numpy as np
 
 from sentiment_lstm.cli.common import read_overrides
-from sentiment_lstm.data.dataset import load_texts
 from sentiment_lstm.evaluation.behaviour import training_sentences
 from sentiment_lstm.evaluation.templates import suite
 from sentiment_lstm.files import write_text
 from sentiment_lstm.training.distillation import text_key, write_soft_labels
 from sentiment_lstm.training.recipe import Recipe, read_recipe, reading_options
-from sentiment_lstm.training.teachers import read_reviews
+from sentiment_lstm.training.teachers import read_reviews, read_texts
 
 SENTENCES_FILE = "sentences.txt"
 BY_RULE_FILE = "by_rule.txt"
@@ -150,10 +149,8 @@ def texts_of(recipe: Recipe, folder: Path) -> list[str]:
     reviews = recipe.reviews
     texts, _ = read_reviews(reviews.train, **reading_options(recipe.fields))
     own = folder / SENTENCES_FILE
-    for source in reviews.unlabelled:
-        if Path(source) != own:
-            texts += load_texts(source, max_line_bytes=reviews.max_line_bytes)["text"][:]
-    return texts
+    others = [source for source in reviews.unlabelled if Path(source) != own]
+    return texts + read_texts(others, reviews.max_line_bytes)
 
 
 def write_sentences(

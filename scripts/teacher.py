@@ -45,7 +45,6 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from sentiment_lstm.cli.common import read_overrides
-from sentiment_lstm.data.dataset import load_texts
 from sentiment_lstm.evaluation.evaluate import Predictions, measure
 from sentiment_lstm.evaluation.results import without_secrets
 from sentiment_lstm.files import dump_json, write_json, write_text
@@ -65,6 +64,7 @@ from sentiment_lstm.training.teachers import (
     add_pretrained_option,
     classifiers,
     read_reviews,
+    read_texts,
     write_reviews,
 )
 
@@ -178,15 +178,11 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") 
         ValueError: As `weigh`.
     """
     reviews = recipe.reviews
-    options, limit = reading_options(recipe.fields), reviews.max_line_bytes
+    options = reading_options(recipe.fields)
     texts, known = read_reviews(reviews.train, **options)
     others, held_out = read_reviews(reviews.validation, **options)
     labels, n_held_out = np.array(known), len(others)
-    unlabelled = [
-        text
-        for source in reviews.unlabelled
-        for text in load_texts(source, max_line_bytes=limit)["text"][:]
-    ]
+    unlabelled = read_texts(reviews.unlabelled, reviews.max_line_bytes)
     # Halves of a review are predicted by those who predict the whole: they have not learned it.
     whole = len(texts)
     owners = list(range(whole))

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.dataset import load_many
+from ..data.dataset import load_many, load_texts
 from .fine_tuning import fine_tune
 from .pretrained import MINILM, MPNET, PretrainedTransformer
 
@@ -212,6 +212,23 @@ def read_reviews(sources: Iterable[str], **options: Any) -> tuple[list[str], lis
         texts += reviews["text"][:]
         labels += reviews["label"][:]
     return texts, labels
+
+
+def read_texts(sources: Iterable[str], max_line_bytes: int) -> list[str]:
+    """Read several files of texts without labels into memory, one after the other.
+
+    Args:
+        sources: As for `load_texts`.
+        max_line_bytes: See there.
+
+    Returns:
+        The texts.
+
+    Raises:
+        ReviewError: If texts cannot be read.
+    """
+    loaded = (load_texts(source, max_line_bytes=max_line_bytes) for source in sources)
+    return [text for texts in loaded for text in texts["text"][:]]
 
 
 def write_reviews(path: str | os.PathLike[str], texts: list[str], labels: list[int]) -> None:

@@ -84,6 +84,15 @@ def test_a_folder_without_results_says_so(tmp_path: Path, monkeypatch: pytest.Mo
         run(monkeypatch, tmp_path)
 
 
+def test_a_curve_is_of_the_runs_own_reviews(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["x", "runs/x", "--train", "few.jsonl", "--sizes", "20"])
+    with pytest.raises(SystemExit):
+        baselines.main()
+    assert "--sizes draws from the run's own reviews: leave --train out" in capsys.readouterr().err
+
+
 def test_the_curve_has_a_point_for_each_size_and_model(
     review_file: Path,
     tmp_path: Path,
