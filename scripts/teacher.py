@@ -55,6 +55,7 @@ from sentiment_lstm.training.distillation import (
     text_key,
     write_soft_labels,
 )
+from sentiment_lstm.training.int8 import multiplies_integers_fast
 from sentiment_lstm.training.recipe import Recipe, read_recipe, reading_options
 from sentiment_lstm.training.run import train
 from sentiment_lstm.training.teachers import (
@@ -384,6 +385,11 @@ def main() -> None:
             raise ValueError("no members: name some with --members or --once")
         if not 0.5 < options.sure <= 1:
             raise ValueError(f"--sure is a probability above 0.5, not {options.sure}")
+        if options.int8 and not multiplies_integers_fast():
+            raise ValueError(
+                "--int8: this CPU has no instructions for 8-bit integers (VNNI), and would take "
+                "many times as long in them as in float32: leave it out"
+            )
         known = classifiers(options.pretrained, options.int8)
         claim(options.output_dir, recipe, options.folds, options.once_train)
         members = (options.members, options.once, known, options.output_dir)

@@ -29,9 +29,14 @@ os.environ.pop("HF_TOKEN", None)
 import pytest
 import yaml
 from fake_hub import FakeHub
+from support import LABELS, randomised
 from transformers import PreTrainedTokenizerFast
 
-from sentiment_lstm import SentimentLSTMConfig, SentimentLSTMForSequenceClassification
+from sentiment_lstm import (
+    SentimentLSTMConfig,
+    SentimentLSTMForSequenceClassification,
+    SentimentPredictor,
+)
 from sentiment_lstm.evaluation import figures
 from sentiment_lstm.tokenization import train_tokenizer
 
@@ -122,6 +127,16 @@ def make_model(
         return model
 
     return make
+
+
+@pytest.fixture(params=LABELS)
+def of_any_labels(
+    request: pytest.FixtureRequest,
+    make_model: Callable[..., SentimentLSTMForSequenceClassification],
+    tokenizer: PreTrainedTokenizerFast,
+) -> SentimentPredictor:
+    """A tiny model of each kind of labels, which says something else of each text."""
+    return SentimentPredictor(randomised(make_model(**LABELS[request.param])), tokenizer)
 
 
 @pytest.fixture

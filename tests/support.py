@@ -107,6 +107,17 @@ TUTORIAL_PRESET: dict[str, Any] = {
 
 PRESETS = DEFAULT_PRESETS | {"tutorial": TUTORIAL_PRESET}
 
+# Labels of models: what a config says of them.
+LABELS: dict[str, dict[str, Any]] = {
+    "two": {},
+    "three": {"id2label": {0: "poor", 1: "fair", 2: "good"}},
+    "several at once": {
+        "id2label": {0: "cheap", 1: "sturdy"},
+        "problem_type": "multi_label_classification",
+    },
+    "a number": {"num_labels": 1, "problem_type": "regression"},
+}
+
 
 def randomised(
     model: SentimentLSTMForSequenceClassification,

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from sentiment_lstm.cli.main import main
 from sentiment_lstm.inference import engines
 from sentiment_lstm.inference.batch import predict_file
-from sentiment_lstm.inference.predictor import Prediction, SentimentPredictor
+from sentiment_lstm.inference.predictor import Prediction, SentimentPredictor, answer_columns
 
 ray = pytest.importorskip("ray", reason="`make test-engines` has it")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -137,6 +137,23 @@ def test_a_lost_machine_loses_nothing_and_doubles_nothing(
     assert (output / "_SUCCESS").exists()
     assert main(command) == 1, "answers are there already"
     assert answers_in(output) == one_process
+
+
+def test_other_labels_have_the_answers_of_one_process(
+    cluster: Any, of_any_labels: SentimentPredictor, tables: Path, tmp_path: Path
+) -> None:
+    of_any_labels.model.save_pretrained(tmp_path / "x")
+    of_any_labels.tokenizer.save_pretrained(tmp_path / "x")
+    engines.predict_with_ray(tmp_path / "x", str(tables), str(tmp_path / "answers"), exact=True)
+    found = parquet.read_table(tmp_path / "answers").to_pylist()
+    read = parquet.read_table(tables)
+    expected = read.to_pydict() | answer_columns(of_any_labels, read.to_pydict())
+    assert list(found[0]) == list(expected)
+    rows = sorted(found, key=lambda row: row["number"])
+    for name, values in expected.items():
+        scores = [pytest.approx(value, abs=1e-6) for value in values]
+        wanted = scores if name.startswith("predicted_score") else values
+        assert [row[name] for row in rows] == wanted, name
 
 
 def test_a_text_that_is_missing_is_one_line(

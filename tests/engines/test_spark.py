@@ -9,7 +9,7 @@ import pytest
 
 from sentiment_lstm.data.sources import ReviewError
 from sentiment_lstm.inference.engines import predict_with_spark
-from sentiment_lstm.inference.predictor import SentimentPredictor
+from sentiment_lstm.inference.predictor import SentimentPredictor, answer_columns
 
 sql = pytest.importorskip("pyspark.sql", reason="`make test-engines` has it")
 
@@ -46,6 +46,21 @@ def test_rows_have_the_answers_of_one_process(spark: Any, model_folder: Path) ->
         row: (answer.label, pytest.approx(answer.score, abs=0.005))
         for row, answer in zip(ROWS, answers, strict=True)
     }
+
+
+def test_other_labels_have_the_answers_of_one_process(
+    spark: Any, of_any_labels: SentimentPredictor
+) -> None:
+    reviews = spark.createDataFrame(ROWS, "id long, title string, text string").coalesce(1)
+    answered = predict_with_spark(of_any_labels, reviews)
+    columns = {"title": [row[1] for row in ROWS], "text": [row[2] for row in ROWS]}
+    expected = answer_columns(of_any_labels, columns)
+    assert answered.columns == [*reviews.columns, *expected]
+    rows = answered.collect()
+    for name, values in expected.items():
+        scores = [pytest.approx(value, abs=0.005) for value in values]
+        wanted = scores if name.startswith("predicted_score") else values
+        assert [row[name] for row in rows] == wanted, name
 
 
 def test_a_text_that_is_missing_ends_the_job(spark: Any, model_folder: Path) -> None:

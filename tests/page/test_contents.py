@@ -5,7 +5,6 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -32,28 +31,11 @@ from sentiment_lstm.page.contents import (
 MakeModel = Callable[..., SentimentLSTMForSequenceClassification]
 
 TEXTS = ["I love it, the colours are lovely.", 'A "waste",\nof money <b>!</b>', "", "=1+1"]
-# Labels of models, and what is then one score.
-LABELS: dict[str, dict[str, Any]] = {
-    "two": {},
-    "three": {"id2label": {0: "poor", 1: "fair", 2: "good"}},
-    "several at once": {
-        "id2label": {0: "cheap", 1: "sturdy"},
-        "problem_type": "multi_label_classification",
-    },
-    "a number": {"num_labels": 1, "problem_type": "regression"},
-}
 
 
 @pytest.fixture
 def predictor(make_model: MakeModel, tokenizer: PreTrainedTokenizerFast) -> SentimentPredictor:
     return SentimentPredictor(randomised(make_model()), tokenizer)
-
-
-@pytest.fixture(params=LABELS)
-def of_any_labels(
-    request: pytest.FixtureRequest, make_model: MakeModel, tokenizer: PreTrainedTokenizerFast
-) -> SentimentPredictor:
-    return SentimentPredictor(randomised(make_model(**LABELS[request.param])), tokenizer)
 
 
 def prediction(label: str, *probabilities: float) -> Prediction:

@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 import torch
 from fake_hub import FakeHub
-from support import DEFAULT_PRESETS, ROOT, TUTORIAL_PRESET, randomised
+from support import DEFAULT_PRESETS, LABELS, ROOT, TUTORIAL_PRESET, randomised
 from transformers import PreTrainedTokenizerFast, set_seed
 
 from sentiment_lstm import (
@@ -51,12 +51,9 @@ NODE = shutil.which("node") or "node"
 
 MODELS: dict[str, dict[str, Any]] = DEFAULT_PRESETS | {
     "tutorial": TUTORIAL_PRESET,
-    "three labels": {"id2label": {0: "poor", 1: "fair", 2: "good"}, "temperature": 2.5},
-    "several at once": {
-        "id2label": {0: "cheap", 1: "sturdy"},
-        "problem_type": "multi_label_classification",
-    },
-    "a number": {"num_labels": 1, "problem_type": "regression"},
+    "three labels": LABELS["three"] | {"temperature": 2.5},
+    "several at once": LABELS["several at once"],
+    "a number": LABELS["a number"],
     "word pieces": {},
 }
 # What tokenizers have rules for, and what JavaScript may take for something else.

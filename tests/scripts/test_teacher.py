@@ -403,3 +403,6 @@ def test_wrong_use_says_so(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         run(monkeypatch, recipe, "--sure", 0.5)
     with pytest.raises(SystemExit, match="no members: name some"):
         run(monkeypatch, recipe, "--members")
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx_vnni": False})
+    with pytest.raises(SystemExit, match=r"--int8: this CPU has no instructions for 8-bit"):
+        run(monkeypatch, recipe, "--int8")
