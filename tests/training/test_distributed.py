@@ -1,7 +1,6 @@
 """Two processes take the very steps of one process with the same global batch."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,18 +8,19 @@ from typing import Any
 
 import pytest
 
+from sentiment_lstm.cli.main import main
+
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
-def train(folder: Path, recipe: Path, batch_size: int, launch: list[str]) -> dict[str, Any]:
-    """The results of a run."""
-    command = ["train", recipe, "--output_dir", folder, "--per_device_train_batch_size", batch_size]
-    subprocess.run(
-        [*launch, "-m", "sentiment_lstm", *map(str, command)],
-        check=True,
-        timeout=600,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+def train(folder: Path, recipe: Path, batch_size: int, launched: bool = False) -> dict[str, Any]:
+    """The results of a run, in this process or in several that are launched."""
+    given = ["--output_dir", folder, "--per_device_train_batch_size", batch_size]
+    command = list(map(str, ["train", recipe, *given]))
+    if launched:
+        subprocess.run([*LAUNCH, "-m", "sentiment_lstm", *command], check=True, timeout=600)
+    else:
+        assert main(command) == 0
     return dict(json.loads((folder / "results.json").read_text()))
 
 
@@ -35,8 +35,8 @@ def test_two_processes_are_as_one(review_file: Path, tmp_path: Path) -> None:
         "disable_tqdm: true\n"
         "per_device_eval_batch_size: 30\n"  # as many for each: no review is validated twice
     )
-    one = train(tmp_path / "one", recipe, 20, [sys.executable])
-    two = train(tmp_path / "two", recipe, 10, LAUNCH)
+    one = train(tmp_path / "one", recipe, 20)
+    two = train(tmp_path / "two", recipe, 10, launched=True)
     assert [found["machine"]["processes"] for found in (one, two)] == [1, 2]
 
     curves = [
