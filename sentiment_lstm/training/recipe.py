@@ -153,7 +153,8 @@ class TokenizerArguments:
         },
     )
     mark_title: bool = field(
-        default=False, metadata={"help": "Put a mark where the title of a review ends."}
+        default=False,
+        metadata={"help": "Put a mark where the title of a review ends; with `words: nltk` alone."},
     )
     max_train_length: int | None = field(
         default=None,

@@ -1,7 +1,7 @@
 """Other classifiers, trained on the same reviews: baselines to compare with, and teachers.
 
 `CLASSIFIERS` has them by name. Each is a function from labelled reviews to a `Trained`, which
-predicts. fastText and MiniLM come with the extra `benchmark`, MPNet with packages of its own or
+predicts. fastText and MiniLM come with the extra `benchmark`, MPNet with the extra `teacher` or
 from the Hub (see `pretrained.mpnet_folder`).
 """
 

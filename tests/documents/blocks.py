@@ -95,6 +95,7 @@ STAND_INS = {
     # The benchmark split, which is not part of the checkout.
     "../shared/data/kaggle_train.ft.txt": "my/train.ft.txt.bz2",
     "../shared/data/amazon_other_train.ft.txt.bz2:train[:57489]": "my/train.ft.txt.bz2:train[:30]",
+    "../shared/data/amazon_other_train.ft.txt.bz2:train[:10000]": "my/train.ft.txt.bz2:train[:20]",
     "../shared/data/kaggle_dev.ft.txt": "my/dev.ft.txt",
     "../shared/data/amazon_other_train.ft.txt.bz2:train[57489:]": "my/train.ft.txt.bz2:train[30:]",
 }
@@ -109,7 +110,7 @@ SHORTENED = {
     # Starts from the released classifier, whose sizes are its own.
     "sentiment-lstm train scripts/recipes/fine_tune.yaml": "--hidden_size 256 --embedding_size 128",
     "sentiment-lstm train scripts/recipes/distilled.yaml": (
-        f"{_UNLABELLED} runs/augmented/texts.txt --init_from null"
+        f"{_UNLABELLED} runs/augmented/texts.txt --init_from null --extra_words null"
     ),
     "sentiment-lstm pretrain": f"{_ONE_STEP} {_UNLABELLED} --hidden_size 8 --embedding_size 4",
     "sentiment-lstm tune": f"{_ONE_STEP} {_OWN} --trials 1",
@@ -120,7 +121,8 @@ SHORTENED = {
     "python scripts/sentences.py": (
         f"--by_rule 20 --mixed 3 --parts 9 --words 3 {_UNLABELLED} runs/augmented/sentences.txt"
     ),
-    # Reads the words with a transformer, which no document brings.
+    # A transformer is read, which no document brings.
+    "python scripts/extra_words.py": "--help",
     "python scripts/word_vectors.py": "--help",
     "python scripts/augment.py": f"--copies 3 {_UNLABELLED} runs/augmented/sentences.txt",
     "python scripts/release.py": "--output my/released",
