@@ -32,7 +32,9 @@ test-lowest: ## The same with the lowest versions that pyproject.toml allows, in
 
 test-engines: ## Test Ray and Spark, in .venv-engines, since they take much room; Spark takes Java
 	$(MAKE) VENV=.venv-engines .venv-engines/.ray,spark,test
-	.venv-engines/bin/python -m pytest tests/engines "tests/documents/test_documents.py::test_every_block_of_a_document_runs[docs/cluster.md]"
+	.venv-engines/bin/python -m pytest tests/engines
+	# Apart: the Java that Spark starts once for a process stays in the folder where it was started.
+	.venv-engines/bin/python -m pytest "tests/documents/test_documents.py::test_every_block_of_a_document_runs[docs/cluster.md]"
 
 # What the pages need is in no other environment: see NEEDS of tests/documents/blocks.py.
 INTEGRATIONS := mlflow quantize serve shap tensorboard
