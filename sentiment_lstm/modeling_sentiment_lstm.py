@@ -23,6 +23,7 @@ within 1/sqrt(units), and within 1/sqrt(pooled).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -952,7 +953,8 @@ def _run(
     states: list[torch.Tensor] = []
     for piece in _cut(inputs, lstm.hidden_size):
         arguments = (piece.to(dtype), before)
-        run = lstm(*arguments) if weights is None else functional_call(lstm, weights, arguments)
+        with _no_autocast_without_kernel(inputs.device):
+            run = lstm(*arguments) if weights is None else functional_call(lstm, weights, arguments)
         states.append(run[0].to(inputs.dtype))
         before = run[1]
     assert before is not None
@@ -1008,6 +1010,14 @@ def _lacks_kernel(inputs: torch.Tensor) -> bool:
     if inputs.device.type != "cpu" or inputs.dtype == torch.float32:
         return False
     return inputs.dtype not in _CPU_DTYPES
+
+
+def _no_autocast_without_kernel(device: torch.device) -> AbstractContextManager[Any]:
+    """Keep autocast from asking this CPU for an LSTM that it lacks; see `_lacks_kernel`."""
+    asks = device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    if asks and torch.get_autocast_dtype("cpu") not in _CPU_DTYPES:
+        return torch.autocast("cpu", enabled=False)
+    return nullcontext()
 
 
 def _cpu_dtypes() -> set[torch.dtype]:

@@ -182,7 +182,10 @@ def test_columns_of_a_table(trained: Trained) -> None:
     predictor = SentimentPredictor.from_pretrained(trained.folder)
     table = TablePredictor(predictor)(pa.table({"text": TEXTS}))
     answers = predictor({"text": TEXTS})
-    assert table.to_pydict() == answers
+    score = f"predicted_score{'s' if trained.kind == 'topics' else ''}"
+    # A CPU may add up in another order where memory begins elsewhere.
+    near = answers | {score: [pytest.approx(value, abs=1e-6) for value in answers[score]]}
+    assert table.to_pydict() == near
     added = {
         "topics": {
             "predicted_labels": pa.list_(pa.string()),
@@ -195,7 +198,7 @@ def test_columns_of_a_table(trained: Trained) -> None:
     (frame,) = engines._pandas_function(pickle.dumps(predictor), None)(
         [pd.DataFrame({"text": TEXTS})]
     )
-    assert frame.to_dict("list") == answers
+    assert frame.to_dict("list") == near
     taken = pa.table({"text": TEXTS, next(iter(added)): TEXTS})
     with pytest.raises(ValueError, match=f"there is a column '{next(iter(added))}' already"):
         TablePredictor(predictor)(taken)
