@@ -358,7 +358,7 @@ def _quantize(file: Path) -> None:
     """Turn the weights of an ONNX file into 8-bit integers, in place."""
     model = onnx.load(file)
     add_pre_process_metadata(model)  # spares a warning: this graph has nothing to be simplified
-    # Seven bits: without VNNI a CPU adds products of eight in sixteen, and what is too large is cut.
+    # Seven bits: without VNNI a CPU adds two products in sixteen bits, and cuts off what is more.
     quantize_dynamic(
         model,
         file,
