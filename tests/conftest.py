@@ -2,6 +2,7 @@
 
 # ruff: noqa: E402 - the environment comes first
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ os.environ.pop("HF_TOKEN", None)
 import pytest
 import yaml
 from fake_hub import FakeHub
-from support import LABELS, randomised
+from support import LABELS, randomised, save_tiny_transformer
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm import (
@@ -39,6 +40,8 @@ from sentiment_lstm import (
 )
 from sentiment_lstm.evaluation import figures
 from sentiment_lstm.tokenization import train_tokenizer
+from sentiment_lstm.training.pretrained import PretrainedTransformer
+from sentiment_lstm.training.teachers import PRETRAINED
 
 # What other libraries do with the package; `make test-integrations` has these libraries. With only
 # some of them the tests fail.
@@ -127,6 +130,17 @@ def make_model(
         return model
 
     return make
+
+
+@pytest.fixture
+def tiny_minilm(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> PretrainedTransformer:
+    """A tiny transformer, not trained, which is MiniLM for everyone who asks for that."""
+    save_tiny_transformer(tmp_path / "tiny", tokenizer, layers=1)
+    tiny = dataclasses.replace(PRETRAINED["minilm"], source=tmp_path / "tiny")
+    monkeypatch.setitem(PRETRAINED, "minilm", tiny)
+    return tiny
 
 
 @pytest.fixture(params=LABELS)

@@ -1,30 +1,25 @@
 """Words that a vocabulary has although reviews seldom say them."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import extra_words
 import pytest
-from support import save_tiny_transformer
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm.training.preprocessing import load_all, make_tokenizer
-from sentiment_lstm.training.pretrained import MINILM
+from sentiment_lstm.training.pretrained import PretrainedTransformer
 from sentiment_lstm.training.recipe import read_recipe
-from sentiment_lstm.training.teachers import PRETRAINED
 
 
 def test_a_recipe_knows_what_a_transformer_knows_whole_and_the_emoji(
+    tiny_minilm: PretrainedTransformer,
     tokenizer: PreTrainedTokenizerFast,
     write_recipe: Callable[..., Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    save_tiny_transformer(tmp_path / "tiny", tokenizer, layers=1)
-    tiny = dataclasses.replace(MINILM, source=tmp_path / "tiny")
-    monkeypatch.setitem(PRETRAINED, "minilm", tiny)
     path = tmp_path / "new" / "words.txt"
     monkeypatch.setattr("sys.argv", ["x", "--of", "minilm", "--output_file", str(path)])
     extra_words.main()

@@ -1,6 +1,5 @@
 """Word vectors of a pretrained transformer, to start a classifier from."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,27 +8,21 @@ import pytest
 import torch
 import word_vectors
 from safetensors.torch import load_file
-from support import save_tiny_transformer
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm.training.preprocessing import make_tokens
-from sentiment_lstm.training.pretrained import MINILM
+from sentiment_lstm.training.pretrained import PretrainedTransformer
 from sentiment_lstm.training.recipe import read_recipe
-from sentiment_lstm.training.teachers import PRETRAINED
 from sentiment_lstm.training.trainer import make_trainer
 
 
 def test_word_vectors_start_a_classifier_off(
-    tokenizer: PreTrainedTokenizerFast,
+    tiny_minilm: PretrainedTransformer,
     write_recipe: Callable[..., Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    save_tiny_transformer(tmp_path / "tiny", tokenizer, layers=1)
-    tiny = dataclasses.replace(MINILM, source=tmp_path / "tiny")
-    monkeypatch.setitem(PRETRAINED, "minilm", tiny)
-
     recipe = write_recipe()
     folder = tmp_path / "vectors"
     options = ["--embedding_size", "8", "--output_dir", str(folder)]
@@ -55,11 +48,9 @@ def test_word_vectors_start_a_classifier_off(
         word_vectors.main()
 
 
-def test_an_emoji_is_read_by_its_name(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    save_tiny_transformer(tmp_path / "tiny", tokenizer, layers=1)
-    tiny = dataclasses.replace(MINILM, source=tmp_path / "tiny")
+def test_an_emoji_is_read_by_its_name(tiny_minilm: PretrainedTransformer) -> None:
     words = ["\N{PARTY POPPER}", "\N{WHITE SMILING FACE}\N{VARIATION SELECTOR-16}", "lamp", ":)"]
-    found = word_vectors.word_vectors(tiny, words, 3, 0.1)
+    found = word_vectors.word_vectors(tiny_minilm, words, 3, 0.1)
     names = ["party popper", "white smiling face", "lamp", ":)"]
-    assert torch.equal(found, word_vectors.word_vectors(tiny, names, 3, 0.1))
+    assert torch.equal(found, word_vectors.word_vectors(tiny_minilm, names, 3, 0.1))
     assert not torch.equal(found[0], found[1])
