@@ -24,7 +24,7 @@ docs: $(VENV)/.dev ## Render README, docs/ and the card from their templates and
 	$(BIN)/python scripts/docs.py
 
 test: $(VENV)/.dev tests/javascript/node_modules ## Run the whole test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile  # what a file sets up, it sets up once
+	$(BIN)/python -m pytest -n auto
 
 test-lowest: ## The same with the lowest versions that pyproject.toml allows, in .venv-lowest
 	$(MAKE) VENV=.venv-lowest CONSTRAINTS="-c constraints-lowest.txt" .venv-lowest/.demo,test tests/javascript/node_modules
