@@ -17,6 +17,7 @@ import unicodedata
 from pathlib import Path
 
 from sentiment_lstm.files import write_text
+from sentiment_lstm.tokenization import iter_words
 from sentiment_lstm.training.teachers import PRETRAINED
 
 # Shorter ones are parts of words, or letters.
@@ -31,14 +32,10 @@ _EMOJI_BLOCKS = (
 )
 
 
-# What plain words leave out: `PERSON FROWNING, FEMALE SIGN` is a person frowning.
-_GENDERS = "\N{FEMALE SIGN}\N{MALE SIGN}"
-
-
 def emoji() -> list[str]:
-    """The emoji of Unicode, those of one sign; tones of skin and signs of gender are none."""
+    """The emoji of Unicode that plain words read; they leave tones of skin and genders out."""
     signs = (chr(code) for block in _EMOJI_BLOCKS for code in block)
-    return [sign for sign in signs if unicodedata.category(sign) == "So" and sign not in _GENDERS]
+    return [word for words in iter_words(filter(_is_symbol, signs)) for word in words]
 
 
 def whole_words(transformer: str) -> list[str]:
@@ -53,6 +50,10 @@ def whole_words(transformer: str) -> list[str]:
     """
     _, tokenizer = PRETRAINED[transformer].load()
     return sorted(filter(_WORD.fullmatch, tokenizer.get_vocab()))
+
+
+def _is_symbol(sign: str) -> bool:
+    return unicodedata.category(sign) == "So"
 
 
 def main() -> None:

@@ -347,16 +347,13 @@ def _vocabulary(
     `tokenizers.trainers.WordLevelTrainer` would break ties alphabetically instead.
     """
     extra = dict.fromkeys(extra_words)
-    kept = [word for word, count in counts.items() if count >= min_frequency and word not in extra]
-    kept.sort(key=counts.__getitem__, reverse=True)
-    if vocab_size is not None:
-        room = vocab_size - len((PAD_TOKEN, UNK_TOKEN, *extra))
-        if room < 0:
-            raise ValueError(f"vocab_size is {vocab_size}; {len(extra)} extra words do not fit")
-        kept = kept[:room]
-    chosen = {*kept, *extra}
-    words = [word for word in counts if word in chosen]
+    room = None if vocab_size is None else vocab_size - len((PAD_TOKEN, UNK_TOKEN, *extra))
+    if room is not None and room < 0:
+        raise ValueError(f"vocab_size is {vocab_size}; {len(extra)} extra words do not fit")
+    words = [word for word, count in counts.items() if count >= min_frequency or word in extra]
     words.sort(key=counts.__getitem__, reverse=True)
+    chosen = {*[word for word in words if word not in extra][:room], *extra}
+    words = [word for word in words if word in chosen]
     unseen = [word for word in extra if word not in counts]
     return {word: index for index, word in enumerate([PAD_TOKEN, UNK_TOKEN, *words, *unseen])}
 
