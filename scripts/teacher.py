@@ -24,10 +24,11 @@ it counts as saying what it says in the mean of validation reviews with as proba
 Finished members are kept below `--output_dir`, and what they said by the content of each text: the
 same command resumes an interrupted one, and further `unlabelled` texts cost only themselves.
 `teacher.json` there says what the members weigh and how accurate they are. What a costly member has
-said can be kept for others: `--answers FOLDER` takes the files that it has of members of `--once`
-(`mpnet.parquet`, a copy of one below `--output_dir`), and only trains what has to be asked of more
-texts. `--int8` lets a transformer answer in 8-bit integers, 2.5 times as fast where the CPU has
-VNNI and no AMX; it takes a C++ compiler. `minilm` comes with the extra `benchmark`.
+said can be kept for others: `--keep_answers FOLDER` writes a file for each of `--once`
+(`mpnet.parquet`), to three decimals and without a word of the texts, and `--answers FOLDER` takes
+the files that it has, and only trains what has to be asked of more texts. `--int8` lets a
+transformer answer in 8-bit integers, 2.5 times as fast where the CPU has VNNI and no AMX; it takes
+a C++ compiler. `minilm` comes with the extra `benchmark`.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class Ensemble:
         sure: How probable the members by folds must find the label of a review for those of `once`
             not to be asked.
         answers: A folder of what those of `once` have said of texts before, a file for each.
+        keep_answers: A folder where such files are written.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Ensemble:
         once_train: list[str] | None = None,
         sure: float = 1.0,
         answers: Path | None = None,
+        keep_answers: Path | None = None,
     ) -> None:
         self.recipe = recipe
         self.members = members
@@ -110,6 +113,7 @@ class Ensemble:
         self.once_train = once_train
         self.sure = sure
         self.answers = answers
+        self.keep_answers = keep_answers
 
     def predict(
         self, member: str, part: str, texts: list[str], labels: list[int], asked: list[str]
@@ -140,6 +144,10 @@ class Ensemble:
             known |= zip(new, found.tolist(), strict=True)
             write_soft_labels(path, [], [], besides=known)
         print(f"{part}: {member} has predicted {len(new):,} texts of {len(asked):,}", flush=True)
+        if self.keep_answers is not None and member in self.once:
+            self.keep_answers.mkdir(parents=True, exist_ok=True)
+            rounded = {key: round(known[key], 3) for key in keys}
+            write_soft_labels(self.keep_answers / f"{member}.parquet", [], [], besides=rounded)
         positive = np.array([known[key] for key in keys])
         # A member that is quite sure must not outvote the others.
         log_odds: NDArray[np.float64] = logit(positive.clip(0.001, 0.999))
@@ -370,6 +378,7 @@ def main() -> None:
     )
     parser.add_argument("--int8", action="store_true", help="how transformers answer")
     parser.add_argument("--answers", type=Path, metavar="FOLDER", help="of what these said before")
+    parser.add_argument("--keep_answers", type=Path, metavar="FOLDER", help="for --answers, later")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--weights", choices=["dev", "equal"], default="dev")
     add_pretrained_option(parser)
@@ -393,7 +402,7 @@ def main() -> None:
         known = classifiers(options.pretrained, options.int8)
         claim(options.output_dir, recipe, options.folds, options.once_train)
         members = (options.members, options.once, known, options.output_dir)
-        spared = (options.once_train, options.sure, options.answers)
+        spared = (options.once_train, options.sure, options.answers, options.keep_answers)
         ensemble = Ensemble(recipe, *members, *spared)
         path = teach(recipe, ensemble, options.folds, options.weights)
     except ModuleNotFoundError as error:

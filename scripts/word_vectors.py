@@ -61,15 +61,17 @@ def word_vectors(
             "components"
         )
     spoken = list(map(_spoken, words))
-    found = []
+    # Shortest first: a name of ten pieces would have a whole batch of words padded to ten.
+    order = sorted(range(len(words)), key=lambda index: len(spoken[index]))
+    vectors = torch.empty(len(words), model.base_model.config.hidden_size)  # (W, H)
     for start in tqdm(range(0, len(words), batch_size), desc="words", mininterval=5):
+        some = order[start : start + batch_size]
         batch = tokenizer(
-            spoken[start : start + batch_size], padding=True, truncation=True, return_tensors="pt"
+            [spoken[index] for index in some], padding=True, truncation=True, return_tensors="pt"
         )
         with torch.inference_mode():
             states = model.base_model(**batch).last_hidden_state  # (B, T, H)
-        found.append(mean_over(states, batch["attention_mask"]))
-    vectors = torch.cat(found)  # (W, H)
+        vectors[some] = mean_over(states, batch["attention_mask"])
     vectors = vectors - vectors.mean(0)
     components = torch.linalg.eigh(vectors.T @ vectors).eigenvectors  # rising
     vectors = vectors @ components[:, -size:]  # (W, size)

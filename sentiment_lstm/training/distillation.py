@@ -75,14 +75,17 @@ def write_soft_labels(
     """
     pairs = dict(besides or {})
     pairs |= zip(map(text_key, texts), probabilities, strict=True)
+    keys = sorted(pairs)
     table = pa.table(
         {
-            "key": pa.array(list(pairs), pa.int64()),
-            "probability": pa.array(list(pairs.values()), pa.float32()),
+            "key": pa.array(keys, pa.int64()),
+            "probability": pa.array([pairs[key] for key in keys], pa.float32()),
         }
     )
     with replacing(path, "wb", needed=table.nbytes) as stream:
-        pq.write_table(table, stream)
+        # Sorted keys by their differences: a quarter less to keep than as they come.
+        encoding = {"key": "DELTA_BINARY_PACKED"}
+        pq.write_table(table, stream, use_dictionary=["probability"], column_encoding=encoding)
 
 
 def read_soft_labels(path: str | os.PathLike[str]) -> dict[int, float]:

@@ -74,7 +74,8 @@ class FineTuned:
     def predict(self, texts: list[str], batch_size: int = 32) -> NDArray[np.float64]:
         """Predict in batches of similar length, in bf16 where the machine computes in it.
 
-        A transformer with `int8` predicts in that, by a copy of the model.
+        Either way it is a copy of the model that predicts; a transformer with `int8` does so in
+        8-bit integers.
 
         What has been predicted is kept in the folder by the content of each text, whatever it was
         asked together with: an interrupted call resumes, to the very same numbers, and a longer
@@ -115,10 +116,11 @@ class FineTuned:
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         device, model = next(self.model.parameters()).device, self.model
-        low = computes_in_bf16(device)
         if self.transformer.int8 and len(ids):
-            low, model = False, in_int8(copy.deepcopy(self.model))
-        cast = torch.autocast(device.type, torch.bfloat16, enabled=low)
+            model = in_int8(copy.deepcopy(model))
+        elif computes_in_bf16(device) and len(ids):
+            # Weights, too: under autocast MPNet reads two thirds as fast on a CPU with AMX.
+            model = copy.deepcopy(model).bfloat16()
         # In random order and without smoothing, so that the bar is right about what is left.
         with tqdm(
             total=len(ids), desc=self.transformer.name, unit=" texts", mininterval=5, smoothing=0
@@ -127,7 +129,7 @@ class FineTuned:
                 batch = batches[number]
                 some = {"input_ids": [ids[index].tolist() for index in batch]}
                 inputs = self.tokenizer.pad(some, return_tensors="pt").to(device)
-                with torch.inference_mode(), cast:
+                with torch.inference_mode():
                     logits = model(**inputs).logits  # (batch, 2)
                 positive = logits.float().softmax(-1)[:, 1].tolist()
                 yield dict(zip((keys[index] for index in batch), positive, strict=True))

@@ -69,7 +69,9 @@ def workshop(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(model, "RECIPES", tmp_path / "recipes")
     fewer = [f"{review_file}:train[:30]"]
-    taught_by = [*model.TEACHER[: model.TEACHER.index("--once_train") + 1], *fewer, "--sure", "0.9"]
+    options = model.TEACHER
+    start, end = options.index("--once_train") + 1, options.index("--sure")
+    taught_by = [*options[:start], *fewer, *options[end:]]
     monkeypatch.setattr(model, "TEACHER", taught_by)
     return tmp_path
 
