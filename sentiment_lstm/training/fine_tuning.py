@@ -74,8 +74,7 @@ class FineTuned:
     def predict(self, texts: list[str], batch_size: int = 32) -> NDArray[np.float64]:
         """Predict in batches of similar length, in bf16 where the machine computes in it.
 
-        Either way it is a copy of the model that predicts; a transformer with `int8` does so in
-        8-bit integers.
+        A transformer with `int8` predicts in that. Either is done by a copy of the model.
 
         What has been predicted is kept in the folder by the content of each text, whatever it was
         asked together with: an interrupted call resumes, to the very same numbers, and a longer
@@ -109,6 +108,8 @@ class FineTuned:
 
     def _predict_new(self, texts: Mapping[int, str], batch_size: int) -> Iterator[dict[int, float]]:
         """Key -> probability of POSITIVE, batch by batch."""
+        if not texts:
+            return
         keys = list(texts)
         ids = _word_pieces(self.tokenizer, list(texts.values()), self.transformer.length)
         # Sorted, and only then cut: without some of its batches the rest is cut as before, so that
@@ -116,9 +117,9 @@ class FineTuned:
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         device, model = next(self.model.parameters()).device, self.model
-        if self.transformer.int8 and len(ids):
+        if self.transformer.int8:
             model = in_int8(copy.deepcopy(model))
-        elif computes_in_bf16(device) and len(ids):
+        elif computes_in_bf16(device):
             # Weights, too: under autocast MPNet reads two thirds as fast on a CPU with AMX.
             model = copy.deepcopy(model).bfloat16()
         # In random order and without smoothing, so that the bar is right about what is left.
