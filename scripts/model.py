@@ -102,7 +102,7 @@ def stages(teaching: list[str]) -> list[Stage]:
             "teachers learn from the reviews, and read reviews, texts without labels and sentences",
             [str(SCRIPTS / "teacher.py"), str(teacher), *teaching],
             teacher,
-            sentences[:1],
+            [*sentences[:1], *_answers(teaching)],
             [soft],
         ),
         Stage(
@@ -169,6 +169,14 @@ def run_all(todo: list[Stage]) -> None:
             entry["seconds"] = round(entry["seconds"] + time.perf_counter() - started, 1)
             write_json(STATE, state | {stage.name: entry})
         print(f"{title}: took {duration(entry['seconds'])}", flush=True)
+
+
+def _answers(teaching: list[str]) -> list[str]:
+    """The files in the folder that options of `teacher.py` name as `--answers`."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--answers", type=Path)
+    folder = parser.parse_known_args(teaching)[0].answers
+    return [] if folder is None else sorted(map(str, folder.glob("*.parquet")))
 
 
 def _state() -> dict[str, Any]:

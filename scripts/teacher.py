@@ -394,6 +394,8 @@ def main() -> None:
             raise ValueError("no members: name some with --members or --once")
         if not 0.5 < options.sure <= 1:
             raise ValueError(f"--sure is a probability above 0.5, not {options.sure}")
+        if options.answers is not None and not options.answers.is_dir():
+            raise ValueError(f"--answers {options.answers}: there is no such folder")
         if options.int8 and not multiplies_integers_fast():
             raise ValueError(
                 "--int8: this CPU has no instructions for 8-bit integers (VNNI), and would take "

@@ -57,6 +57,7 @@ def workshop(
     long = "It came on a Monday, James said. It is a lamp for Boston. " * 5
     texts.write_text(f"James from Boston likes it.\n{long}\n")
     (tmp_path / "recipes").mkdir()
+    (tmp_path / "docs/results/answers").mkdir(parents=True)
     sources = {
         "train": [f"{review_file}:train[:20]", f"{review_file}:train[20:40]"],
         "validation": f"{review_file}:train[40:]",
@@ -81,9 +82,12 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What has run: each command in this process, for importing torch anew takes seconds."""
     ran: list[str] = []
 
-    def run(command: list[str], check: bool) -> None:
-        assert check
-        assert command[0] == sys.executable
+    real = subprocess.run
+
+    def run(command: list[str], **options: Any) -> Any:
+        if command[0] != sys.executable:  # a library asks the machine for something, once a process
+            return real(command, **options)
+        assert options == {"check": True}
         words = [word.removeprefix(f"{model.SCRIPTS}/") for word in command[1:]]
         status = 0
         if words[0] == "-m":
@@ -106,6 +110,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                     status = int(bool(ended.code))
         if status:
             raise subprocess.CalledProcessError(status, command)
+        return None
 
     monkeypatch.setattr(subprocess, "run", run)
     return ran
@@ -194,6 +199,22 @@ def test_another_recipe_or_other_reviews_are_another_stage(workshop: Path) -> No
     assert key() not in (first, other)
     teachers = [model.stages(["--members", member])[1].command for member in ("lstm", "tfidf")]
     assert teachers[0] != teachers[1]
+
+
+def test_other_answers_are_another_teacher(workshop: Path) -> None:
+    def keys() -> list[str]:
+        return [stage.key() for stage in model.stages(["--once", "mpnet", "--answers", "said"])[:2]]
+
+    (workshop / "runs/augmented").mkdir(parents=True)
+    (workshop / "runs/augmented/sentences.txt").write_text("It leaks.\n")
+    before = keys()
+    (workshop / "said").mkdir()
+    assert keys() == before
+    (workshop / "said/mpnet.parquet").write_bytes(b"one")
+    one = keys()
+    (workshop / "said/mpnet.parquet").write_bytes(b"another")
+    assert keys()[0] == one[0] == before[0]
+    assert len({before[1], one[1], keys()[1]}) == 3
 
 
 def test_times_are_said_where_they_were_measured(

@@ -417,6 +417,8 @@ def test_wrong_use_says_so(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         run(monkeypatch, recipe, "--folds", 1)
     with pytest.raises(SystemExit, match=r"--sure is a probability above 0\.5, not 0\.5"):
         run(monkeypatch, recipe, "--sure", 0.5)
+    with pytest.raises(SystemExit, match="--answers runs/none: there is no such folder"):
+        run(monkeypatch, recipe, "--answers", "runs/none")
     with pytest.raises(SystemExit, match="no members: name some"):
         run(monkeypatch, recipe, "--members")
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx_vnni": False})
