@@ -166,6 +166,7 @@ def make_card(
             init_from=recipe.get("init_from"),
             starts_from_classifier="init_from/config.json" in results.files,
             soft_labels=recipe.get("soft_labels"),
+            extra_words=recipe.get("extra_words"),
             evaluate_command=evaluate_command,
             figures=_captioned(figures),
         )

@@ -453,11 +453,16 @@ def test_a_run_that_builds_on_others_says_from_which(results: Results) -> None:
     sentence = "The run builds on earlier ones"
     assert sentence not in str(make_card(results))
     results.recipe.update(
-        {"init_from": "/home/me/runs/pretrain", "soft_labels": "/tmp/said.parquet"}
+        {
+            "init_from": "/home/me/runs/pretrain",
+            "soft_labels": "/tmp/said.parquet",
+            "extra_words": "runs/rare.txt",
+        }
     )
     card = str(make_card(results))
     assert sentence in card
-    assert "- `pretrain`, a language model" in card
+    assert "- `pretrain`, a language model or word vectors" in card
+    assert "- `rare.txt`, words that are in the vocabulary" in card
     assert "- `said.parquet`, what a teacher predicts" in card
     assert f"{sentence}, on the same reviews" in card
     results.files.update({"init_from": "0f", "init_from/config.json": "0f"})
