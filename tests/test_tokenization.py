@@ -202,7 +202,7 @@ def test_no_length_is_too_much(rules: Words, head: str, unit: str, times: int) -
 
 def test_the_released_tokenizer_has_the_rules_of_this_package() -> None:
     released = json.loads((ROOT / "hub_card" / "tokenizer.json").read_text(encoding="utf-8"))
-    built = build_tokenizer(released["model"]["vocab"], words="nltk").backend_tokenizer
+    built = build_tokenizer(released["model"]["vocab"]).backend_tokenizer
     assert json.loads(built.to_str()) == released
 
 

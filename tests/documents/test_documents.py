@@ -36,7 +36,7 @@ def workshop(
     One for all documents: what several of them name runs once.
     """
     folder = tmp_path_factory.mktemp("documents") / "workshop"
-    for name in ("my", "runs"):
+    for name in ("my", "runs", "docs/results/answers"):
         (folder / name).mkdir(parents=True)
     for name in ("scripts", "hub_card", "sentiment_lstm"):
         (folder / name).symlink_to(ROOT / name)
