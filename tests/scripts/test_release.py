@@ -91,6 +91,15 @@ def test_the_released_checkpoint_answers() -> None:
     assert all(answer["score"] > 0.95 for answer in answers)
 
 
+def test_the_released_checkpoint_reads_numbers_negations_and_whose_opinion_it_is() -> None:
+    classify = pipeline("text-classification", model=str(default_model()))
+    # 0.1.0 had the first two wrong (issue 17).
+    positive = ["10/10", "Not bad at all.", "My neighbour hates it, but I love it.", "5 stars"]
+    negative = ["1/10", "I would not say it is good.", "One star", ":("]
+    labels = [answer["label"] for answer in classify(positive + negative)]
+    assert labels == ["POSITIVE"] * len(positive) + ["NEGATIVE"] * len(negative)
+
+
 def test_the_released_checkpoint_keeps_its_promises() -> None:
     folder = default_model()
     size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix != ".png")
