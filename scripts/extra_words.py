@@ -3,14 +3,15 @@
     python scripts/extra_words.py [--of mpnet] [--output_file runs/augmented/words.txt]
 
 They are the words that a pretrained transformer knows whole, in lower case, since it has read far
-more than reviews (names, places, peoples), and the emoji of Unicode. Of all of them
-`word_vectors.py` makes vectors, an emoji's by its name, so that a student knows what is meant by
-what none of its reviews says. MiniLM comes with the extra `benchmark`, MPNet with `teacher`.
+more than reviews (names, places, peoples), the emoji of Unicode, and emoticons. Of all of them
+`word_vectors.py` makes vectors, those of emoji and emoticons by what they show, so that a student
+knows what is meant by what none of its reviews says. MiniLM comes with the extra `benchmark`, MPNet with `teacher`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import sys
 import unicodedata
@@ -30,6 +31,29 @@ _EMOJI_BLOCKS = (
     range(0x1F680, 0x1F700),
     range(0x1F900, 0x1FB00),
 )
+# What the mouth of an emoticon shows.
+_MOUTHS = {
+    ")": "smiling face",
+    "]": "smiling face",
+    "d": "laughing face",
+    "p": "playful face with tongue out",
+    "*": "kissing face",
+    "(": "sad face",
+    "[": "sad face",
+    "/": "unhappy face",
+    "\\": "unhappy face",
+    "|": "expressionless face",
+    "o": "astonished face",
+}
+
+
+def emoticons() -> dict[str, str]:
+    """Emoticons that plain words read as one word -> what they show, in words."""
+    shown = {"<3": "love heart", "</3": "broken heart"}
+    for eyes, tear, nose, mouth in itertools.product(":;=", ("", "'"), ("", "-"), _MOUTHS):
+        look = "crying " if tear else "winking " if eyes == ";" else ""
+        shown[f"{eyes}{tear}{nose}{mouth}"] = look + _MOUTHS[mouth]
+    return shown
 
 
 def emoji() -> list[str]:
@@ -67,7 +91,7 @@ def main() -> None:
     parser.add_argument("--output_file", type=Path, default=Path("runs/augmented/words.txt"))
     options = parser.parse_args()
     try:
-        words = whole_words(options.of) + emoji()
+        words = [*whole_words(options.of), *emoji(), *emoticons()]
         options.output_file.parent.mkdir(parents=True, exist_ok=True)
         write_text(options.output_file, "".join(f"{word}\n" for word in words))
     except ModuleNotFoundError as error:

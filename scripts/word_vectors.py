@@ -1,14 +1,18 @@
 """Take the word vectors of a transformer to start from, in the place of random ones.
 
     python scripts/word_vectors.py scripts/recipes/default.yaml [--of mpnet]
-        [--output_dir runs/word_vectors]
+        [--sentiment 24] [--output_dir runs/word_vectors]
 
 Each word of the recipe's vocabulary is read by the pretrained MiniLM, or MPNet, by itself;
 the mean of the states of its pieces, reduced to the recipe's `embedding_size` by principal
-components, is the word's vector. Of an emoji the name is read: its tokenizer may not know the sign,
-and Unicode says what it shows ("face with open mouth vomiting"). The folder is one for the field
-`init_from`, whose vectors go to the same words. MiniLM comes with the extra `benchmark`, MPNet with
-`teacher`.
+components, is the word's vector. With `--sentiment` so many of its dimensions are for what teachers
+think of words by themselves and in the frames of `sentences.py`, by the recipe's soft labels: what
+tells praise from criticism is a small part of what a transformer knows of a word, and most of it is
+lost with the smaller principal components. They are those of partial least squares, from the words
+that the teachers have read to all others. What
+an emoji or an emoticon shows is read in words: a tokenizer may not know the sign, and Unicode has a
+name for each emoji ("face with open mouth vomiting"). The folder is one for the field `init_from`,
+whose vectors go to the same words. MiniLM comes with the extra `benchmark`, MPNet with `teacher`.
 """
 
 from __future__ import annotations
@@ -18,11 +22,19 @@ import sys
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import torch
+from extra_words import emoticons
+from numpy.typing import NDArray
 from safetensors.torch import save_file
+from scipy.special import logit
+from sentences import FRAMES
+from sklearn.cross_decomposition import PLSRegression
 from tqdm.auto import tqdm
 
 from sentiment_lstm.cli.common import read_overrides
+from sentiment_lstm.inference.predictor import computes_in_bf16
+from sentiment_lstm.training.distillation import SoftLabelError, read_soft_labels, text_key
 from sentiment_lstm.training.preprocessing import load_all, make_tokenizer
 from sentiment_lstm.training.pretrained import PretrainedTransformer, mean_over
 from sentiment_lstm.training.recipe import read_recipe
@@ -35,6 +47,8 @@ def word_vectors(
     size: int,
     spread: float,
     batch_size: int = 512,
+    sentiment: int = 0,
+    said: NDArray[np.float64] | None = None,
 ) -> torch.Tensor:
     """Reduce what a transformer says of words to vectors.
 
@@ -44,9 +58,13 @@ def word_vectors(
         size: Dimensions of a vector, at most the transformer's own.
         spread: Standard deviation of the numbers that come out.
         batch_size: Words read together.
+        sentiment: How many dimensions are for what `said` says.
+        said: Log-odds of POSITIVE of each word in each frame, `(words, frames)`, NaN where they are
+            unknown; see `said_of`.
 
     Returns:
-        `(words, size)` float32, of mean zero; the largest component last.
+        `(words, size)` float32, of mean zero; principal components, the largest last, and behind
+        them those for `said`.
 
     Raises:
         ModuleNotFoundError: As `PretrainedTransformer.load`.
@@ -60,6 +78,7 @@ def word_vectors(
             f"embedding_size is {size}; of {len(words)} words there are no more than {most} "
             "components"
         )
+    in_bf16 = computes_in_bf16(torch.device("cpu"))
     spoken = list(map(_spoken, words))
     # Shortest first: a name of ten pieces would have a whole batch of words padded to ten.
     order = sorted(range(len(words)), key=lambda index: len(spoken[index]))
@@ -69,18 +88,53 @@ def word_vectors(
         batch = tokenizer(
             [spoken[index] for index in some], padding=True, truncation=True, return_tensors="pt"
         )
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
             states = model.base_model(**batch).last_hidden_state  # (B, T, H)
-        vectors[some] = mean_over(states, batch["attention_mask"])
+        vectors[some] = mean_over(states.float(), batch["attention_mask"])
     vectors = vectors - vectors.mean(0)
-    components = torch.linalg.eigh(vectors.T @ vectors).eigenvectors  # rising
-    vectors = vectors @ components[:, -size:]  # (W, size)
+    telling = vectors.new_zeros(vectors.shape[1], 0)  # (H, sentiment)
+    if said is not None:
+        telling = _telling(vectors, sentiment, said)
+    rest = vectors - vectors @ telling @ telling.T
+    components = torch.linalg.eigh(rest.T @ rest).eigenvectors  # (H, H), rising
+    kept = components[:, len(components) - (size - telling.shape[1]) :]
+    vectors = vectors @ torch.cat([kept, telling], dim=1)  # (W, size)
     scaled: torch.Tensor = vectors * (spread / vectors.std())
     return scaled
 
 
+def said_of(words: list[str], teacher: dict[int, float]) -> NDArray[np.float64]:
+    """What teachers say of words in the frames of `sentences.py`.
+
+    Args:
+        words: Words.
+        teacher: Key of a text -> probability of POSITIVE, as `read_soft_labels` gives it.
+
+    Returns:
+        Log-odds, `(words, frames)`, NaN where they are unknown.
+    """
+    found = [
+        [teacher.get(text_key(frame.format(word)), np.nan) for frame in FRAMES] for word in words
+    ]
+    # What is quite sure counts no more than what is rather sure.
+    log_odds: NDArray[np.float64] = logit(np.clip(found, 0.01, 0.99))
+    return log_odds
+
+
+def _telling(vectors: torch.Tensor, number: int, said: NDArray[np.float64]) -> torch.Tensor:
+    """Orthonormal directions that tell most of what is said, `(H, number)`."""
+    known = ~np.isnan(said).any(axis=1)
+    fitted = PLSRegression(number, scale=False).fit(vectors[known].numpy(), said[known])
+    return torch.linalg.qr(torch.tensor(fitted.x_weights_, dtype=vectors.dtype)).Q
+
+
+_EMOTICONS = emoticons()
+
+
 def _spoken(word: str) -> str:
-    """The name of an emoji or another sign, in lower case; any other word as it is."""
+    """What an emoticon, an emoji or another sign shows; any other word as it is."""
+    if word in _EMOTICONS:
+        return _EMOTICONS[word]
     sign = word.removesuffix("\N{VARIATION SELECTOR-16}")
     if len(sign) == 1 and unicodedata.category(sign) == "So":
         return unicodedata.name(sign, word).lower()
@@ -97,6 +151,9 @@ def main() -> None:
     )
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--of", choices=list(PRETRAINED), default="minilm")
+    parser.add_argument(
+        "--sentiment", type=int, default=0, help="dimensions for what the soft labels say of words"
+    )
     parser.add_argument("--output_dir", type=Path, default=Path("runs/word_vectors"))
     options, fields = parser.parse_known_args()
     try:
@@ -104,12 +161,24 @@ def main() -> None:
         tokenizer = make_tokenizer(recipe.tokenizer, load_all(recipe.reviews))
         words = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
         weight = torch.zeros(len(words), recipe.model.embedding_size)
+        said = None
+        if options.sentiment:
+            if recipe.reviews.soft_labels is None:
+                raise ValueError("--sentiment: say where soft labels are (`soft_labels`)")
+            said = said_of(words[2:], read_soft_labels(recipe.reviews.soft_labels))
+            if (known := int((~np.isnan(said).any(axis=1)).sum())) < options.sentiment:
+                raise SoftLabelError(
+                    f"{recipe.reviews.soft_labels}: knows {known} words of the vocabulary in the "
+                    f"frames of sentences.py, too few for --sentiment {options.sentiment}"
+                )
         # Nothing is known of `_PAD` and `_UNK`, the first two.
         weight[2:] = word_vectors(
             PRETRAINED[options.of],
             words[2:],
             recipe.model.embedding_size,
             recipe.model.initializer_range,
+            sentiment=options.sentiment,
+            said=said,
         )
     except ModuleNotFoundError as error:
         sys.exit(f"word_vectors: {error.name} is needed: pip install '.[benchmark]'")

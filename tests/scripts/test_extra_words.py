@@ -7,6 +7,7 @@ import extra_words
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from sentiment_lstm.tokenization import iter_words
 from sentiment_lstm.training.preprocessing import load_all, make_tokenizer
 from sentiment_lstm.training.pretrained import PretrainedTransformer
 from sentiment_lstm.training.recipe import read_recipe
@@ -45,3 +46,11 @@ def test_a_recipe_knows_what_a_transformer_knows_whole_and_the_emoji(
     recipe = read_recipe(rare, {"max_vocab_size": 10})
     with pytest.raises(ValueError, match=rf"is 10; {len(listed)} extra words do not fit"):
         make_tokenizer(recipe.tokenizer, load_all(recipe.reviews))
+
+
+def test_each_emoticon_is_a_word_and_shows_something() -> None:
+    shown = extra_words.emoticons()
+    assert list(iter_words(shown)) == [[emoticon] for emoticon in shown]
+    assert shown[":)"] == shown["=-)"] == "smiling face"
+    assert shown[":'("] == "crying sad face"
+    assert shown[";p"] == "winking playful face with tongue out"

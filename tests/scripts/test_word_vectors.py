@@ -4,12 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import word_vectors
+from numpy.typing import NDArray
 from safetensors.torch import load_file
+from sentences import FRAMES
 from transformers import PreTrainedTokenizerFast
 
+from sentiment_lstm.training.distillation import text_key, write_soft_labels
 from sentiment_lstm.training.preprocessing import make_tokens
 from sentiment_lstm.training.pretrained import PretrainedTransformer
 from sentiment_lstm.training.recipe import read_recipe
@@ -48,9 +52,60 @@ def test_word_vectors_start_a_classifier_off(
         word_vectors.main()
 
 
-def test_an_emoji_is_read_by_its_name(tiny_minilm: PretrainedTransformer) -> None:
-    words = ["\N{PARTY POPPER}", "\N{WHITE SMILING FACE}\N{VARIATION SELECTOR-16}", "lamp", ":)"]
+def test_what_a_sign_shows_is_read(tiny_minilm: PretrainedTransformer) -> None:
+    words = ["\N{PARTY POPPER}", "\N{WHITE SMILING FACE}\N{VARIATION SELECTOR-16}", "lamp", ":("]
     found = word_vectors.word_vectors(tiny_minilm, words, 3, 0.1)
-    names = ["party popper", "white smiling face", "lamp", ":)"]
+    names = ["party popper", "white smiling face", "lamp", "sad face"]
     assert torch.equal(found, word_vectors.word_vectors(tiny_minilm, names, 3, 0.1))
     assert not torch.equal(found[0], found[1])
+
+
+def test_what_teachers_say_of_words_is_kept_of_their_vectors(
+    tiny_minilm: PretrainedTransformer, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    known = sorted(tokenizer.get_vocab())
+    words = [f"{one} {other}" for one in known for other in known]
+    whole = word_vectors.word_vectors(tiny_minilm, words, 16, 0.1).numpy()
+    # One of the smaller principal components, which are lost first.
+    said = np.repeat(whole[:, [8]], 2, axis=1).astype(float)
+    said[::3, 1] = np.nan
+    plain = word_vectors.word_vectors(tiny_minilm, words, 3, 0.1).numpy()
+    found = word_vectors.word_vectors(tiny_minilm, words, 3, 0.1, sentiment=1, said=said).numpy()
+
+    def alike(vectors: NDArray[np.float32], column: int) -> float:
+        return abs(np.corrcoef(vectors[:, column], whole[:, 8])[0, 1])
+
+    assert max(alike(plain, column) for column in range(3)) < 0.05
+    assert alike(found, 2) > 0.8
+    assert np.allclose(np.corrcoef(found, rowvar=False)[:2, :2], np.eye(2), atol=1e-3)
+    assert found.std() == pytest.approx(0.1, rel=0.01)
+
+
+def test_the_frames_that_teachers_have_read_say_what_they_think_of_a_word() -> None:
+    texts = [frame.format("tidy") for frame in FRAMES]
+    teacher = dict(zip(map(text_key, texts), [0.5, 0.9, 1.0, 0.0], strict=True))
+    said = word_vectors.said_of(["tidy", "untold"], teacher)
+    assert said[0] == pytest.approx([0, np.log(9), np.log(99), -np.log(99)])
+    assert np.isnan(said[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "--sentiment: say where soft labels are"),
+        ({"soft_labels": True}, "knows 0 words of the vocabulary .* too few for --sentiment 2"),
+    ],
+)
+def test_without_a_teacher_of_words_there_is_no_sentiment(
+    fields: dict[str, bool],
+    message: str,
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe, path = write_recipe(), tmp_path / "soft.parquet"
+    write_soft_labels(path, ["one text"], [0.7])
+    named = ["--soft_labels", str(path)] if fields else []
+    monkeypatch.setattr("sys.argv", ["word_vectors", str(recipe), "--sentiment", "2", *named])
+    with pytest.raises(SystemExit, match=message):
+        word_vectors.main()
