@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from random import Random
 from typing import Any
 
@@ -37,6 +37,9 @@ TOLERANCE = 0.1
 NEUTRAL = (1 / 3, 2 / 3)
 # Cases of each template that `evaluate --behaviour` measures, and their seed.
 PER_TEMPLATE, SEED = 10, 0
+
+# The list of sentences of the half to learn from that change nothing beside others.
+FACT = "fact"
 
 _PATIENCE = 20  # draws in a row that give nothing new: a template is then used up
 _POOL = 200  # the last sentences of a side, of which short reviews are made
@@ -217,7 +220,8 @@ def training_sentences(number: int, seed: int = SEED) -> list[tuple[str, float]]
     """Sentences of the half that a model may learn from, with a target for each.
 
     All capabilities get as many, and within one what is positive, negative and neutral; within
-    these the templates take turns. Variants of a sentence follow each other with the very same
+    these the templates take turns; one that is a sentence and has no place to fill comes again with
+    facts that change nothing. Variants of a sentence follow each other with the very same
     target, but that a stronger or a weaker one has its own. Every fourth draw is two to four
     sentences of one side, as a short review.
 
@@ -329,11 +333,24 @@ def _sources(seed: int) -> dict[str, dict[int, Iterator[Case]]]:
         target = KINDS[template.section].first
         side = (target > 0.5) - (target < 0.5)
         sides = draws.setdefault(template.capability, {})
-        sides.setdefault(side, []).append(_new_draws(template, seed))
+        sides.setdefault(side, []).append(_taught(template, seed))
     return {
         name: {side: _in_turn(iterators) for side, iterators in sides.items()}
         for name, sides in draws.items()
     }
+
+
+def _taught(template: Template, seed: int) -> Iterator[Case]:
+    """The cases of a template, and of one sentence ("Couldn't be better.") also with facts beside it.
+
+    Else it would be said once among thousands, and nobody learns an idiom that is heard once.
+    """
+    yield from _new_draws(template, seed)
+    line = template.line
+    if KINDS[template.section].type == MINIMUM and "{" not in line and FACT in template.words:
+        ended = line if line[-1] in ".!?" else f"{line}."
+        beside = (f"{ended} {{{FACT}}}", f"{{{FACT}}} {line}")
+        yield from _in_turn([_new_draws(replace(template, line=one), seed) for one in beside])
 
 
 def _in_turn(iterators: Sequence[Iterator[Case]]) -> Iterator[Case]:

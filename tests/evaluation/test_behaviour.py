@@ -320,6 +320,19 @@ def test_training_sentences_are_many_balanced_and_of_their_half() -> None:
     assert not words & of_measure
 
 
+def test_an_idiom_is_taught_more_than_once() -> None:
+    """Without a place to fill it gives one text: facts beside it give others."""
+    lines = {template.line for template in suite("train").templates}
+    found = dict(training_sentences(20_000))
+    for idiom in ("Couldn't be better.", "I wouldn't change a thing.", "Not worth a dime."):
+        assert idiom in lines
+        # A fact is one sentence; the short reviews that idioms are also in have more.
+        beside = [text for text in found if idiom in text and text != idiom]
+        short = [text for text in beside if len(text.replace(idiom, "").split()) < 12]
+        assert short, idiom
+        assert {found[text] for text in short} == {found[idiom]}
+
+
 def test_counterfactuals_have_the_very_same_target() -> None:
     targets: dict[str, set[float]] = {}
     terms = "|".join(map(re.escape, TRAIN.words["identity"] + TRAIN.words["name"]))
