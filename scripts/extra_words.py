@@ -5,7 +5,8 @@
 They are the words that a pretrained transformer knows whole, in lower case, since it has read far
 more than reviews (names, places, peoples), the emoji of Unicode, and emoticons. Of all of them
 `word_vectors.py` makes vectors, those of emoji and emoticons by what they show, so that a student
-knows what is meant by what none of its reviews says. MiniLM comes with the extra `benchmark`, MPNet with `teacher`.
+knows what is meant by what none of its reviews says. MiniLM comes with the extra `benchmark`, MPNet
+with `teacher`.
 """
 
 from __future__ import annotations

@@ -3,16 +3,16 @@
     python scripts/word_vectors.py scripts/recipes/default.yaml [--of mpnet]
         [--sentiment 24] [--output_dir runs/word_vectors]
 
-Each word of the recipe's vocabulary is read by the pretrained MiniLM, or MPNet, by itself;
-the mean of the states of its pieces, reduced to the recipe's `embedding_size` by principal
-components, is the word's vector. With `--sentiment` so many of its dimensions are for what teachers
-think of words by themselves and in the frames of `sentences.py`, by the recipe's soft labels: what
-tells praise from criticism is a small part of what a transformer knows of a word, and most of it is
-lost with the smaller principal components. They are those of partial least squares, from the words
-that the teachers have read to all others. What
-an emoji or an emoticon shows is read in words: a tokenizer may not know the sign, and Unicode has a
-name for each emoji ("face with open mouth vomiting"). The folder is one for the field `init_from`,
-whose vectors go to the same words. MiniLM comes with the extra `benchmark`, MPNet with `teacher`.
+Each word of the recipe's vocabulary is read by the pretrained MiniLM, or MPNet, by itself; the mean
+of the states of its pieces, reduced to the recipe's `embedding_size` by principal components, is
+the word's vector. With `--sentiment` so many of its dimensions are for what teachers think of words
+by themselves and in the frames of `sentences.py`, by the recipe's soft labels: what tells praise
+from criticism is a small part of what a transformer knows of a word, and most of it is lost with
+the smaller principal components. They are those of partial least squares, from the words that the
+teachers have read to all others. What an emoji or an emoticon shows is read in words: a tokenizer
+may not know the sign, and Unicode has a name for each emoji ("face with open mouth vomiting"). The
+folder is one for the field `init_from`, whose vectors go to the same words. MiniLM comes with the
+extra `benchmark`, MPNet with `teacher`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def word_vectors(
     Raises:
         ModuleNotFoundError: As `PretrainedTransformer.load`.
         OSError: As `PretrainedTransformer.load`.
-        ValueError: If the transformer's dimensions, or the words, are fewer than `size`.
+        ValueError: If the transformer's dimensions, or the words, are fewer than `size`, or `size`
+            is smaller than `sentiment`.
     """
     model, tokenizer = transformer.load()
     most = min(model.base_model.config.hidden_size, len(words))
@@ -78,6 +79,8 @@ def word_vectors(
             f"embedding_size is {size}; of {len(words)} words there are no more than {most} "
             "components"
         )
+    if sentiment > size:
+        raise ValueError(f"sentiment is {sentiment} of no more than {size} dimensions")
     in_bf16 = computes_in_bf16(torch.device("cpu"))
     spoken = list(map(_spoken, words))
     # Shortest first: a name of ten pieces would have a whole batch of words padded to ten.
@@ -124,8 +127,10 @@ def said_of(words: list[str], teacher: dict[int, float]) -> NDArray[np.float64]:
 def _telling(vectors: torch.Tensor, number: int, said: NDArray[np.float64]) -> torch.Tensor:
     """Orthonormal directions that tell most of what is said, `(H, number)`."""
     known = ~np.isnan(said).any(axis=1)
-    fitted = PLSRegression(number, scale=False).fit(vectors[known].numpy(), said[known])
-    return torch.linalg.qr(torch.tensor(fitted.x_weights_, dtype=vectors.dtype)).Q
+    fitted = PLSRegression(number, scale=False).fit(vectors.numpy()[known], said[known])
+    weights = torch.tensor(fitted.x_weights_, dtype=vectors.dtype)  # (H, number)
+    directions: torch.Tensor = torch.linalg.qr(weights).Q
+    return directions
 
 
 _EMOTICONS = emoticons()

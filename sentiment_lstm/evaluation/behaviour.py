@@ -341,9 +341,9 @@ def _sources(seed: int) -> dict[str, dict[int, Iterator[Case]]]:
 
 
 def _taught(template: Template, seed: int) -> Iterator[Case]:
-    """The cases of a template, and of one sentence ("Couldn't be better.") also with facts beside it.
+    """The cases of a template; of an idiom ("Couldn't be better.") also with facts beside it.
 
-    Else it would be said once among thousands, and nobody learns an idiom that is heard once.
+    Else it would be said once among thousands, and nobody learns what is heard once.
     """
     yield from _new_draws(template, seed)
     line = template.line

@@ -136,6 +136,8 @@ def test_no_word_that_decides_is_in_both_halves() -> None:
         parts = {word for filler in fillers(one) for word in WORD.findall(filler)}
         others = {word for filler in fillers(other) for word in WORD.findall(filler)}
         shared = parts & (others | literal_words(other)) - GRAMMAR
+        # A letter is of an emoticon or a mark, which the next test compares as they are.
+        shared = {word for word in shared if len(word) > 1}
         assert not shared, f"words of {one} that {other} has too: {sorted(shared)}"
     assert not literal_words("train") & literal_words("measure") - GRAMMAR
 

@@ -102,6 +102,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             )
             few = ["--copies", "5"] if words[0] == "augment.py" else few
             few = ["--folds", "2"] if words[0] == "teacher.py" else few
+            few = ["--sentiment", "2"] if words[0] == "word_vectors.py" else few
             with monkeypatch.context() as patch:
                 patch.setattr(sys, "argv", [*command[1:], *few])
                 try:

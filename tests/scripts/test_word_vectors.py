@@ -50,6 +50,8 @@ def test_word_vectors_start_a_classifier_off(
     monkeypatch.setattr("sys.argv", ["word_vectors", str(recipe), "--embedding_size", "17"])
     with pytest.raises(SystemExit, match=r"word_vectors: embedding_size is 17; .* than 16 comp"):
         word_vectors.main()
+    with pytest.raises(ValueError, match="sentiment is 4 of no more than 3 dimensions"):
+        word_vectors.word_vectors(tiny_minilm, ["a", "b", "c"], 3, 0.1, sentiment=4)
 
 
 def test_what_a_sign_shows_is_read(tiny_minilm: PretrainedTransformer) -> None:
@@ -73,7 +75,7 @@ def test_what_teachers_say_of_words_is_kept_of_their_vectors(
     found = word_vectors.word_vectors(tiny_minilm, words, 3, 0.1, sentiment=1, said=said).numpy()
 
     def alike(vectors: NDArray[np.float32], column: int) -> float:
-        return abs(np.corrcoef(vectors[:, column], whole[:, 8])[0, 1])
+        return abs(float(np.corrcoef(vectors[:, column], whole[:, 8])[0, 1]))
 
     assert max(alike(plain, column) for column in range(3)) < 0.05
     assert alike(found, 2) > 0.8

@@ -1,7 +1,6 @@
 """What `scripts/versions.py` makes of environments that load a model folder."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,7 @@ def test_a_folder_that_does_not_load_is_an_error_of_one_line(
 ) -> None:
     monkeypatch.setattr(versions, "VERSIONS", tmp_path)
     monkeypatch.setattr("sys.argv", ["versions.py", str(tmp_path / "none")])
-    with pytest.raises(SystemExit, match="no environment below .*: make test-versions"):
+    with pytest.raises(SystemExit, match=r"no environment below .*: make test-versions"):
         versions.main()
     python = tmp_path / "same" / "bin" / "python"
     python.parent.mkdir(parents=True)
