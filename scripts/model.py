@@ -92,7 +92,8 @@ def stages(teaching: list[str]) -> list[Stage]:
         Stage(
             "sentences",
             "templates give sentences on what reviews seldom say, and reviews their parts",
-            [str(SCRIPTS / "sentences.py"), str(teacher)],
+            # None that a teacher alone can label: MPNet would have to be trained to read them.
+            [str(SCRIPTS / "sentences.py"), str(teacher), "--mixed", "0"],
             teacher,
             [],
             sentences,
@@ -124,9 +125,9 @@ def stages(teaching: list[str]) -> list[Stage]:
         Stage(
             "vectors",
             "MPNet reads every word of the vocabulary by itself",
-            [str(SCRIPTS / "word_vectors.py"), str(student), "--of", "mpnet"],
+            [str(SCRIPTS / "word_vectors.py"), str(student), "--of", "mpnet", "--sentiment", "24"],
             student,
-            [augmented[0], words],
+            [*augmented, words],
             [vectors],
         ),
         Stage(
