@@ -131,7 +131,8 @@ def measure_baseline(
 def train_on_fewer(folder: Path, sizes: list[int], output: Path) -> list[Path]:
     """Train the recipe of a run on some of its reviews.
 
-    Soft labels are left out: their teacher knew all the reviews.
+    Soft labels are left out: their teacher knew all the reviews. What a recipe starts from is not,
+    though word vectors may hold some of that teacher's word (`word_vectors.py --sentiment`).
 
     Returns:
         The model folder of each size.

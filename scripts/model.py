@@ -92,7 +92,7 @@ def stages(teaching: list[str]) -> list[Stage]:
         Stage(
             "sentences",
             "templates give sentences on what reviews seldom say, and reviews their parts",
-            # None that a teacher alone can label: MPNet would have to be trained to read them.
+            # No mixed ones: MPNet's kept answers are of others, and it would be trained for these.
             [str(SCRIPTS / "sentences.py"), str(teacher), "--mixed", "0"],
             teacher,
             [],

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 from docs import RELEASED
 from sentiment_lstm import __version__
 from sentiment_lstm.files import write_json
@@ -65,7 +67,8 @@ def score(interpreters: Iterable[Path], model: Path) -> dict[str, Any]:
     for entry in found:
         pairs = list(zip(entry["answers"], reference, strict=True))
         entry["same_labels"] = sum(one[0] == other[0] for one, other in pairs)
-        entry["largest_difference"] = max(abs(one[1] - other[1]) for one, other in pairs)
+        moves = [abs(_positive(*one) - _positive(*other)) for one, other in pairs]
+        entry["largest_difference"] = max(moves)
     return {
         "version": __version__,
         "command": "python scripts/versions.py --json docs/results/versions.json",
@@ -82,6 +85,11 @@ def describe(result: Mapping[str, Any]) -> str:
         f"{entry['largest_difference']:.1e}"
         for entry in result["environments"]
     )
+
+
+def _positive(label: str, score: float) -> float:
+    """The probability of POSITIVE, of two labels."""
+    return score if label == "POSITIVE" else 1 - score
 
 
 def _score(python: Path, model: Path) -> dict[str, Any]:
@@ -110,7 +118,8 @@ def main() -> None:
     parser.add_argument("model", type=Path, nargs="?", default=RELEASED)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the answers there")
     options = parser.parse_args()
-    others = sorted(VERSIONS.glob("*/bin/python"))
+    found = VERSIONS.glob("*/bin/python")
+    others = sorted(found, key=lambda python: Version(python.parts[-3]))
     if not others:
         sys.exit(f"versions: there is no environment below {VERSIONS}: make test-versions")
     try:

@@ -91,6 +91,12 @@ def fillers(half: str) -> set[str]:
     }
 
 
+# What a fact of the half to learn from looks like, its places filled.
+FACTS = re.compile(
+    "|".join(".+".join(map(re.escape, PLACE.split(one))) for one in TRAIN.words["fact"])
+)
+
+
 def case(section: str, *texts: str) -> Case:
     return Case("something", KINDS[section], "a template", texts)
 
@@ -328,11 +334,11 @@ def test_an_idiom_is_taught_more_than_once() -> None:
     found = dict(training_sentences(20_000))
     for idiom in ("Couldn't be better.", "I wouldn't change a thing.", "Not worth a dime."):
         assert idiom in lines
-        # A fact is one sentence; the short reviews that idioms are also in have more.
         beside = [text for text in found if idiom in text and text != idiom]
-        short = [text for text in beside if len(text.replace(idiom, "").split()) < 12]
-        assert short, idiom
-        assert {found[text] for text in short} == {found[idiom]}
+        # Short reviews have idioms too, beside other praise.
+        with_a_fact = [text for text in beside if FACTS.fullmatch(text.replace(idiom, "").strip())]
+        assert with_a_fact, idiom
+        assert {found[text] for text in with_a_fact} == {found[idiom]}
 
 
 def test_counterfactuals_have_the_very_same_target() -> None:
