@@ -18,8 +18,10 @@ from sentiment_lstm.files import DiskFullError
 from sentiment_lstm.locks import LockedError, _command, hold, hold_for_job
 
 HOLD = """
-import sys, time
+import signal, sys, time
 from sentiment_lstm.locks import hold
+# Where the suite runs in the background, Ctrl-C is ignored, and a child inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with hold(sys.argv[1], "it"):
     print("held", flush=True)
     sys.stdin.read()
