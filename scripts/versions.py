@@ -22,11 +22,10 @@ from typing import Any
 
 from packaging.version import Version
 
-from docs import RELEASED
+from docs import RELEASED, ROOT
 from sentiment_lstm import __version__
 from sentiment_lstm.files import write_json
 
-ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ROOT / ".venv-versions"
 TEXTS = (
     "Sturdy, bright, and it arrived early.",

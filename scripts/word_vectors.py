@@ -69,8 +69,8 @@ def word_vectors(
     Raises:
         ModuleNotFoundError: As `PretrainedTransformer.load`.
         OSError: As `PretrainedTransformer.load`.
-        ValueError: If the transformer's dimensions, or the words, are fewer than `size`, or `size`
-            is smaller than `sentiment`.
+        ValueError: If the transformer's dimensions, or the words, are fewer than `size`, if `size`
+            is smaller than `sentiment`, or if that has nothing to go by.
     """
     model, tokenizer = transformer.load()
     most = min(model.base_model.config.hidden_size, len(words))
@@ -79,6 +79,8 @@ def word_vectors(
             f"embedding_size is {size}; of {len(words)} words there are no more than {most} "
             "components"
         )
+    if said is None and sentiment:
+        raise ValueError("sentiment takes what teachers said of the words: give `said`")
     if sentiment > size:
         raise ValueError(f"sentiment is {sentiment} of no more than {size} dimensions")
     in_bf16 = computes_in_bf16(torch.device("cpu"))
@@ -96,7 +98,7 @@ def word_vectors(
         vectors[some] = mean_over(states.float(), batch["attention_mask"])
     vectors = vectors - vectors.mean(0)
     telling = vectors.new_zeros(vectors.shape[1], 0)  # (H, sentiment)
-    if said is not None:
+    if said is not None and sentiment:
         telling = _telling(vectors, sentiment, said)
     rest = vectors - vectors @ telling @ telling.T
     components = torch.linalg.eigh(rest.T @ rest).eigenvectors  # (H, H), rising

@@ -9,7 +9,7 @@ from transformers import __version__
 
 
 def test_an_environment_answers_as_it_does(
-    model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = Path(sys.executable)
     result = versions.score([here, here], model_folder)

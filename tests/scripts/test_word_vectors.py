@@ -50,8 +50,11 @@ def test_word_vectors_start_a_classifier_off(
     monkeypatch.setattr("sys.argv", ["word_vectors", str(recipe), "--embedding_size", "17"])
     with pytest.raises(SystemExit, match=r"word_vectors: embedding_size is 17; .* than 16 comp"):
         word_vectors.main()
+    words, said = ["a", "b", "c"], np.zeros((3, 1))
     with pytest.raises(ValueError, match="sentiment is 4 of no more than 3 dimensions"):
-        word_vectors.word_vectors(tiny_minilm, ["a", "b", "c"], 3, 0.1, sentiment=4)
+        word_vectors.word_vectors(tiny_minilm, words, 3, 0.1, sentiment=4, said=said)
+    with pytest.raises(ValueError, match="sentiment takes what teachers said"):
+        word_vectors.word_vectors(tiny_minilm, words, 3, 0.1, sentiment=1)
 
 
 def test_what_a_sign_shows_is_read(tiny_minilm: PretrainedTransformer) -> None:
