@@ -24,11 +24,11 @@ docs: $(VENV)/.dev ## Render README, docs/ and the card from their templates and
 	$(BIN)/python scripts/docs.py
 
 test: $(VENV)/.dev tests/javascript/node_modules ## Run the whole test suite
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-lowest: ## The same with the lowest versions that pyproject.toml allows, in .venv-lowest
 	$(MAKE) VENV=.venv-lowest CONSTRAINTS="-c constraints-lowest.txt" .venv-lowest/.demo,test tests/javascript/node_modules
-	.venv-lowest/bin/python -m pytest -n auto
+	.venv-lowest/bin/python -m pytest -n auto --dist loadfile
 
 test-engines: ## Test Ray and Spark, in .venv-engines, since they take much room; Spark takes Java
 	$(MAKE) VENV=.venv-engines .venv-engines/.ray,spark,test

@@ -4,7 +4,8 @@
 
 To be run when the teacher has read the recipe's texts, the sentences of `sentences.py` among them.
 
-- A sentence has its label by rule, or the teacher's where the rule is silent.
+- A sentence has its label by rule, or the teacher's where the rule is silent; one of which neither
+  says anything is left out.
 - A copy is a text of the recipe's as somebody in a hurry would write it (`perturb`), and has the
   teacher's label of the original.
 - A counterfactual is a text of the recipe's with each name, place, religion, nationality, ethnicity
@@ -72,15 +73,14 @@ def augment(recipe: Recipe, folder: Path, copies: int, variants: int, seed: int 
 
     Raises:
         ValueError: If the recipe names no soft labels.
-        SoftLabelError: If the teacher has not read a sentence that has no label by rule, or none of
-            the recipe's texts.
+        SoftLabelError: If the teacher has read none of the recipe's texts.
         OSError: If there are no soft labels, or no sentences.
     """
     path = recipe.reviews.soft_labels
     if path is None:
         raise ValueError("say where the teacher's soft labels are (`soft_labels`)")
     teacher = read_soft_labels(path)
-    labelled = labelled_sentences(folder, teacher, path)
+    labelled = labelled_sentences(folder, teacher)
     texts = {text for text in short_texts(recipe) if text_key(text) in teacher} - labelled.keys()
     if not texts:
         raise SoftLabelError(f"{path}: has no text of the recipe that is short enough to be copied")
@@ -98,19 +98,17 @@ def augment(recipe: Recipe, folder: Path, copies: int, variants: int, seed: int 
     return len(labelled)
 
 
-def labelled_sentences(folder: Path, teacher: dict[int, float], path: str) -> dict[str, float]:
+def labelled_sentences(folder: Path, teacher: dict[int, float]) -> dict[str, float]:
     """The sentences with their labels: by rule, or the teacher's where the rule is silent.
 
     Args:
         folder: What `sentences.py` wrote.
         teacher: Key of a text -> probability of POSITIVE.
-        path: Where that stands, for the message.
 
     Returns:
-        Text -> probability of POSITIVE.
+        Text -> probability of POSITIVE, without those of which neither says anything.
 
     Raises:
-        SoftLabelError: If there is a sentence of which neither says anything.
         OSError: If there are no sentences.
     """
     sources = [folder / BY_RULE_FILE, folder / SENTENCES_FILE]
@@ -118,16 +116,9 @@ def labelled_sentences(folder: Path, teacher: dict[int, float], path: str) -> di
         if not source.exists():
             raise FileNotFoundError(f"there is no {source}: run scripts/sentences.py first")
     known = teacher | read_soft_labels(folder / RULES_FILE)
-    labelled: dict[str, float] = {}
-    for source in sources:
-        for text in load_texts(str(source))["text"][:]:
-            key = text_key(text)
-            if key not in known:
-                raise SoftLabelError(
-                    f"{path}: lacks {text[:60]!r} of {source}; let the teacher read it too, as one "
-                    "of the recipe's `unlabelled`"
-                )
-            labelled[text] = known[key]
+    texts = [text for source in sources for text in load_texts(str(source))["text"][:]]
+    labelled = {text: known[text_key(text)] for text in texts if text_key(text) in known}
+    print(f"left out: {len(texts) - len(labelled):,} sentences that no teacher has read")
     return labelled
 
 

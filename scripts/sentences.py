@@ -57,6 +57,7 @@ _CLAUSE_END = re.compile(r"(?<=[,;:])\s+|\s+(?=(?:and|but|because|although|thoug
 _PART_WORDS = range(2, 26)
 
 _WORD = re.compile(r"[a-z][a-z'-]*[a-z]")
+# By itself first.
 FRAMES = ("{}", "It is {}.", "It is a {}.", "I {} it.")
 
 

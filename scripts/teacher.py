@@ -26,9 +26,10 @@ same command resumes an interrupted one, and further `unlabelled` texts cost onl
 `teacher.json` there says what the members weigh and how accurate they are. What a costly member has
 said can be kept for others: `--keep_answers FOLDER` writes a file for each of `--once`
 (`mpnet.parquet`), to three decimals and without a word of the texts, and `--answers FOLDER` takes
-the files that it has, and only trains what has to be asked of more texts. `--int8` lets a
-transformer answer in 8-bit integers, 2.5 times as fast where the CPU has VNNI and no AMX; it takes
-a C++ compiler. `minilm` comes with the extra `benchmark`.
+the files that it has, and only trains what has to be asked of more texts; `--only_answered` leaves
+out texts without labels, rather than ask of more. `--int8` lets a transformer answer in 8-bit
+integers, 2.5 times as fast where the CPU has VNNI and no AMX; it takes a C++ compiler. `minilm`
+comes with the extra `benchmark`.
 """
 
 from __future__ import annotations
@@ -91,6 +92,8 @@ class Ensemble:
             not to be asked.
         answers: A folder of what those of `once` have said of texts before, a file for each.
         keep_answers: A folder where such files are written.
+        only_answered: Whether those of `once` are asked of no text without a label: what is not
+            among their answers gets no soft label.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Ensemble:
         sure: float = 1.0,
         answers: Path | None = None,
         keep_answers: Path | None = None,
+        only_answered: bool = False,
     ) -> None:
         self.recipe = recipe
         self.members = members
@@ -114,6 +118,20 @@ class Ensemble:
         self.sure = sure
         self.answers = answers
         self.keep_answers = keep_answers
+        self.only_answered = only_answered
+
+    def read_by_all(self, texts: list[str]) -> list[str]:
+        """The texts without labels that get a soft one: all, or those that have answers.
+
+        Args:
+            texts: Texts.
+        """
+        if not self.only_answered:
+            return texts
+        answers = [self._answers(member) for member in self.once]
+        left = [text for text in texts if all(text_key(text) in known for known in answers)]
+        print(f"left out: {len(texts) - len(left):,} texts without an answer", flush=True)
+        return left
 
     def predict(
         self, member: str, part: str, texts: list[str], labels: list[int], asked: list[str]
@@ -131,12 +149,7 @@ class Ensemble:
             Log-odds of POSITIVE, `(asked,)`.
         """
         path = self.output_dir / f"{part}-{member}.parquet"
-        sources = [path]
-        if self.answers is not None and member in self.once:
-            sources.insert(0, self.answers / f"{member}.parquet")
-        known: dict[int, float] = {}
-        for source in sources:
-            known |= read_soft_labels(source) if source.exists() else {}
+        known = self._answers(member) | (read_soft_labels(path) if path.exists() else {})
         keys = list(map(text_key, asked))
         new = {key: text for key, text in zip(keys, asked, strict=True) if key not in known}
         if new:
@@ -152,6 +165,13 @@ class Ensemble:
         # A member that is quite sure must not outvote the others.
         log_odds: NDArray[np.float64] = logit(positive.clip(0.001, 0.999))
         return log_odds
+
+    def _answers(self, member: str) -> dict[int, float]:
+        """What it said of texts before: key -> probability of POSITIVE."""
+        if self.answers is None or member not in self.once:
+            return {}
+        source = self.answers / f"{member}.parquet"
+        return read_soft_labels(source) if source.exists() else {}
 
     def _train(
         self, member: str, part: str, texts: list[str], labels: list[int]
@@ -200,6 +220,7 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") 
         owners += [owner for owner, _ in cut]
         texts = texts + [half for _, half in cut]
         unlabelled += [half for text in unlabelled for half in halves_of(text)]
+    unlabelled = ensemble.read_by_all(unlabelled)
     # By the members of all folds: validation reviews, to measure, and texts without labels.
     others += unlabelled
 
@@ -379,6 +400,7 @@ def main() -> None:
     parser.add_argument("--int8", action="store_true", help="how transformers answer")
     parser.add_argument("--answers", type=Path, metavar="FOLDER", help="of what these said before")
     parser.add_argument("--keep_answers", type=Path, metavar="FOLDER", help="for --answers, later")
+    parser.add_argument("--only_answered", action="store_true", help="ask of no other text")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--weights", choices=["dev", "equal"], default="dev")
     add_pretrained_option(parser)
@@ -396,6 +418,8 @@ def main() -> None:
             raise ValueError(f"--sure is a probability above 0.5, not {options.sure}")
         if options.answers is not None and not options.answers.is_dir():
             raise ValueError(f"--answers {options.answers}: there is no such folder")
+        if options.only_answered and options.answers is None:
+            raise ValueError("--only_answered: say which answers there are, with --answers FOLDER")
         if options.int8 and not multiplies_integers_fast():
             raise ValueError(
                 "--int8: this CPU has no instructions for 8-bit integers (VNNI), and would take "
@@ -405,7 +429,7 @@ def main() -> None:
         claim(options.output_dir, recipe, options.folds, options.once_train)
         members = (options.members, options.once, known, options.output_dir)
         spared = (options.once_train, options.sure, options.answers, options.keep_answers)
-        ensemble = Ensemble(recipe, *members, *spared)
+        ensemble = Ensemble(recipe, *members, *spared, options.only_answered)
         path = teach(recipe, ensemble, options.folds, options.weights)
     except ModuleNotFoundError as error:
         sys.exit(f"teacher: {error.name} is needed: pip install '.[benchmark]'")

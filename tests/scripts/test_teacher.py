@@ -268,9 +268,13 @@ def test_answers_of_others_are_taken(
     del asked[:]
     (tmp_path / "texts.txt").write_text("A lamp, bright.\nIt leaks.\nNot bad at all.\n")
     arguments += ["--output_dir", tmp_path / "second", "--answers", answers]
+    soft_labels = tmp_path / "soft" / "labels.parquet"
+    run(monkeypatch, *arguments, "--only_answered")
+    assert not asked
+    assert read_soft_labels(soft_labels) == before, "no word on the text without an answer"
     run(monkeypatch, *arguments)
     assert asked == ["Not bad at all."]
-    assert read_soft_labels(tmp_path / "soft" / "labels.parquet").items() > before.items()
+    assert read_soft_labels(soft_labels).items() > before.items()
 
 
 def test_answers_are_kept_to_three_decimals(
@@ -419,6 +423,8 @@ def test_wrong_use_says_so(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         run(monkeypatch, recipe, "--sure", 0.5)
     with pytest.raises(SystemExit, match="--answers runs/none: there is no such folder"):
         run(monkeypatch, recipe, "--answers", "runs/none")
+    with pytest.raises(SystemExit, match="--only_answered: say which answers there are"):
+        run(monkeypatch, recipe, "--only_answered")
     with pytest.raises(SystemExit, match="no members: name some"):
         run(monkeypatch, recipe, "--members")
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx_vnni": False})

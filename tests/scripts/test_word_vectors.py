@@ -86,6 +86,26 @@ def test_what_teachers_say_of_words_is_kept_of_their_vectors(
     assert found.std() == pytest.approx(0.1, rel=0.01)
 
 
+def test_words_are_read_in_frames_for_what_teachers_say(
+    tiny_minilm: PretrainedTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = tiny_minilm.load()
+    read: list[str] = []
+
+    def reading(texts: list[str], **options: Any) -> Any:
+        read.extend(texts)
+        return tokenizer(texts, **options)
+
+    monkeypatch.setattr(PretrainedTransformer, "load", lambda transformer: (model, reading))
+    words, said = ["lamp", "bright", ":("], np.array([[0.0, 2.0], [1.0, 0.0], [-1.0, 1.0]])
+    word_vectors.word_vectors(tiny_minilm, words, 2, 0.1)
+    assert sorted(read) == ["bright", "lamp", "sad face"]
+    del read[:]
+    word_vectors.word_vectors(tiny_minilm, words, 2, 0.1, sentiment=1, said=said)
+    spoken = ["lamp", "bright", "sad face"]
+    assert sorted(read) == sorted(frame.format(word) for word in spoken for frame in FRAMES)
+
+
 def test_the_frames_that_teachers_have_read_say_what_they_think_of_a_word() -> None:
     texts = [frame.format("tidy") for frame in FRAMES]
     teacher = dict(zip(map(text_key, texts), [0.5, 0.9, 1.0, 0.0], strict=True))
