@@ -1,9 +1,12 @@
 """List words that a model should know however seldom reviews say them: for `extra_words`.
 
-    python scripts/extra_words.py [--of mpnet] [--output_file runs/augmented/words.txt]
+    python scripts/extra_words.py [RECIPE] [--of mpnet] [--output_file runs/augmented/words.txt]
 
 They are the words that a pretrained transformer knows whole, in lower case, since it has read far
-more than reviews (names, places, peoples), the emoji of Unicode, and emoticons. Of all of them
+more than reviews (names, places, peoples), the emoji of Unicode, and emoticons. With a recipe there
+are also forms that its texts say at least twice, of these words and of those that the texts say at
+least ten times: verbs in -s, -ed and -ing, adverbs in -ly. Else who knows "detest" would not know
+"detests". Of all of them
 `word_vectors.py` makes vectors, those of emoji and emoticons by what they show, so that a student
 knows what is meant by what none of its reviews says. MiniLM comes with the extra `benchmark`, MPNet
 with `teacher`.
@@ -16,14 +19,22 @@ import itertools
 import re
 import sys
 import unicodedata
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from sentences import FOLDER, texts_of
+
+from sentiment_lstm.cli.common import read_overrides
 from sentiment_lstm.files import write_text
-from sentiment_lstm.tokenization import iter_words
+from sentiment_lstm.tokenization import count_words, iter_words
+from sentiment_lstm.training.recipe import read_recipe
 from sentiment_lstm.training.teachers import PRETRAINED
 
 # Shorter ones are parts of words, or letters.
 _WORD = re.compile(r"[a-z]{3,}")
+# What is said once may be a slip of the pen, as in the tutorial's vocabulary; and what is said as
+# often as this is in that of any recipe.
+_TWICE, _OFTEN = 2, 10
 # The blocks of Unicode that have emoji: miscellaneous symbols and dingbats, pictographs and faces,
 # transport, supplemental pictographs.
 _EMOJI_BLOCKS = (
@@ -77,6 +88,46 @@ def whole_words(transformer: str) -> list[str]:
     return sorted(filter(_WORD.fullmatch, tokenizer.get_vocab()))
 
 
+def inflections(said: Collection[str], known: Collection[str]) -> list[str]:
+    """The forms of known words among others, by their spelling.
+
+    Args:
+        said: Words. One in -s counts where it may be a verb's, of which there is another form:
+            plurals are too many, and say less of what somebody thinks.
+        known: Words in their basic form.
+
+    Returns:
+        Those in -ed, -ing and -ly, and behind them those in -s.
+    """
+    found: list[str] = []
+    verbs: set[str] = set()
+    for ending, word in itertools.product(("ed", "ing", "ly"), said):
+        stems = {stem for stem in _stems(word, ending) if stem in known}
+        if stems:
+            found.append(word)
+            verbs |= stems if ending != "ly" else set()
+    return found + [word for word in said if not verbs.isdisjoint(_stems(word, "s"))]
+
+
+def _stems(word: str, ending: str) -> Iterator[str]:
+    """What a word may be without its ending, as English spells it."""
+    stem = word.removesuffix(ending)
+    if stem == word:
+        return
+    yield stem  # detest-s, detest-ed
+    if ending == "s":
+        if stem.endswith("e"):
+            yield stem[:-1]  # wish-es
+        if stem.endswith("ie"):
+            yield f"{stem[:-2]}y"  # pit-ies
+        return
+    yield f"{stem}e"  # despis-ed
+    if stem.endswith("i"):
+        yield f"{stem[:-1]}y"  # pit-ied, happ-ily
+    if stem[-1:] == stem[-2:-1]:
+        yield stem[:-1]  # abhor-red
+
+
 def _is_symbol(sign: str) -> bool:
     return unicodedata.category(sign) == "So"
 
@@ -87,17 +138,28 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        epilog="Fields of the recipe can be given too: --train FILE",
     )
+    parser.add_argument("recipe", type=Path, nargs="?", help="whose texts say what forms there are")
     parser.add_argument("--of", choices=list(PRETRAINED), default="mpnet")
     parser.add_argument("--output_file", type=Path, default=Path("runs/augmented/words.txt"))
-    options = parser.parse_args()
+    options, fields = parser.parse_known_args()
     try:
-        words = [*whole_words(options.of), *emoji(), *emoticons()]
+        overrides = read_overrides(fields)
+        whole = whole_words(options.of)
+        words = [*whole, *emoji(), *emoticons()]
+        if options.recipe is not None:
+            counts = count_words(texts_of(read_recipe(options.recipe, overrides), FOLDER))
+            said = [word for word, count in counts.items() if count >= _TWICE]
+            often = [word for word in said if counts[word] >= _OFTEN and _WORD.fullmatch(word)]
+            words += inflections(said, {*whole, *often})
+        elif overrides:
+            parser.error(f"without a recipe there is no field {min(overrides)}")
         options.output_file.parent.mkdir(parents=True, exist_ok=True)
         write_text(options.output_file, "".join(f"{word}\n" for word in words))
     except ModuleNotFoundError as error:
         sys.exit(f"extra_words: {error.name} is needed: pip install '.[benchmark]'")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"extra_words: {error}")
     print(f"wrote {len(words):,} words to {options.output_file}")
 

@@ -118,8 +118,8 @@ def stages(teaching: list[str]) -> list[Stage]:
         Stage(
             "words",
             "what MPNet knows and reviews seldom say enters the vocabulary",
-            [str(SCRIPTS / "extra_words.py"), "--of", "mpnet", "--output_file", words],
-            None,
+            [str(SCRIPTS / "extra_words.py"), str(teacher), "--of", "mpnet"],
+            teacher,
             [],
             [words],
         ),

@@ -54,3 +54,35 @@ def test_each_emoticon_is_a_word_and_shows_something() -> None:
     assert shown[":)"] == shown["=-)"] == "smiling face"
     assert shown[":'("] == "crying sad face"
     assert shown[";p"] == "winking playful face with tongue out"
+
+
+def test_forms_of_known_words_are_words_too() -> None:
+    known = {"detest", "despise", "abhor", "pity", "wish", "happy", "quick", "van", "sing"}
+    forms = ["detests", "detested", "despising", "despises", "abhorred", "abhors"]
+    forms += ["pitied", "pities", "wishing", "wishes", "happily", "quickly"]
+    others = ["vans", "red", "ring", "sings", "thing", "abhor", "lamps", "fly"]
+    found = extra_words.inflections([*others, *forms], known)
+    assert sorted(found) == sorted(forms), "no plurals, and nothing by chance"
+
+
+def test_a_recipe_says_which_forms_there_are(
+    tiny_minilm: PretrainedTransformer,
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts, path = tmp_path / "texts.txt", tmp_path / "words.txt"
+    texts.write_text("I detest it.\n" * 10 + "He detests it.\n" * 2 + "It was detested.\n")
+    recipe = write_recipe(unlabelled=str(texts), soft_labels="none.parquet")
+    arguments = ["--of", "minilm", "--output_file", str(path)]
+    monkeypatch.setattr("sys.argv", ["x", str(recipe), *arguments])
+    extra_words.main()
+    assert "detests" not in path.read_text().split(), "that it is a verb's nobody says twice"
+    texts.write_text(texts.read_text() + "I detested it.\n")
+    extra_words.main()
+    listed = path.read_text(encoding="utf-8").splitlines()
+    assert {"detests", "detested"} <= {*listed}
+    assert "detest" not in listed, "the texts themselves say it often enough"
+    monkeypatch.setattr("sys.argv", ["x", "--train", str(texts), *arguments])
+    with pytest.raises(SystemExit):
+        extra_words.main()
