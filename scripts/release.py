@@ -19,6 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from sentiment_lstm.cli.common import summarise
 from sentiment_lstm.data.dataset import load_many
 from sentiment_lstm.evaluation.behaviour import measure_behaviour, positive_of
@@ -31,6 +33,7 @@ from sentiment_lstm.hub.baselines import find_baselines, read_baselines
 from sentiment_lstm.hub.push import stage
 from sentiment_lstm.inference.predictor import SentimentPredictor, load_model
 from sentiment_lstm.training.recipe import reading_options
+from sentiment_lstm.training.starting import TOKENIZER_NAME
 
 
 def release(
@@ -63,6 +66,9 @@ def release(
         # The config keeps saying float32, which is what the model then computes in.
         float16 = {key: tensor.half() for key, tensor in model.state_dict().items()}
         model.save_pretrained(draft, state_dict=float16)
+        # Without a line for each word: two fifths of a megabyte fewer.
+        words = str(draft / TOKENIZER_NAME)
+        Tokenizer.from_file(words).save(words, pretty=False)
         results = measure_again(results, SentimentPredictor.from_pretrained(draft))
         results.write(draft / RESULTS_FILE)
         found = find_baselines(draft)

@@ -46,6 +46,9 @@ def test_a_release_is_half_the_bytes_and_the_figures_are_its_own(
 
     sizes = [(path / "model.safetensors").stat().st_size for path in (folder, output)]
     assert sizes[1] < 0.55 * sizes[0]
+    words = [(path / "tokenizer.json").read_text() for path in (folder, output)]
+    assert len(words[1]) < 0.8 * len(words[0])
+    assert json.loads(words[1]) == json.loads(words[0])
     model, tokenizer = load_model(output)
     assert model.dtype == torch.float32, "half the bytes, but not half the precision in computing"
     assert model.config.temperature == load_model(folder)[0].config.temperature
