@@ -110,7 +110,7 @@ SHORTENED = {
     # Starts from the released classifier, whose sizes are its own.
     "sentiment-lstm train scripts/recipes/fine_tune.yaml": "--hidden_size 256 --embedding_size 128",
     "sentiment-lstm train scripts/recipes/distilled.yaml": (
-        f"{_UNLABELLED} runs/augmented/texts.txt --init_from null --extra_words null"
+        f"{_OWN} --unlabelled runs/augmented/texts.txt --init_from null --extra_words null"
     ),
     "sentiment-lstm pretrain": f"{_ONE_STEP} {_UNLABELLED} --hidden_size 8 --embedding_size 4",
     "sentiment-lstm tune": f"{_ONE_STEP} {_OWN} --trials 1",
