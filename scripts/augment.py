@@ -4,8 +4,8 @@
 
 To be run when the teacher has read the recipe's texts, the sentences of `sentences.py` among them.
 
-- A sentence has its label by rule, or the teacher's where the rule is silent; one of which neither
-  says anything is left out.
+- A sentence has its label by rule, or the teacher's where the rule is silent. One of which neither
+  says anything is an error, or with `--only_answered`, as of `teacher.py`, left out.
 - A copy is a text of the recipe's as somebody in a hurry would write it (`perturb`), and has the
   teacher's label of the original.
 - A counterfactual is a text of the recipe's with each name, place, religion, nationality, ethnicity
@@ -58,7 +58,14 @@ SOFT_LABELS_FILE = "soft_labels.parquet"
 EXCHANGED = ("name", "place", "religion", "nationality", "ethnicity", "orientation")
 
 
-def augment(recipe: Recipe, folder: Path, copies: int, variants: int, seed: int = 0) -> int:
+def augment(
+    recipe: Recipe,
+    folder: Path,
+    copies: int,
+    variants: int,
+    seed: int = 0,
+    only_answered: bool = False,
+) -> int:
     """Write the texts and their soft labels.
 
     Args:
@@ -67,20 +74,22 @@ def augment(recipe: Recipe, folder: Path, copies: int, variants: int, seed: int 
         copies: How many copies of the recipe's texts, or as many as are short enough.
         variants: How many counterfactuals of each text that has any.
         seed: Decides which.
+        only_answered: Leave out a sentence that has no label.
 
     Returns:
         The number of texts.
 
     Raises:
         ValueError: If the recipe names no soft labels.
-        SoftLabelError: If the teacher has read none of the recipe's texts.
+        SoftLabelError: If the teacher has not read a sentence that has no label by rule, or none of
+            the recipe's texts.
         OSError: If there are no soft labels, or no sentences.
     """
     path = recipe.reviews.soft_labels
     if path is None:
         raise ValueError("say where the teacher's soft labels are (`soft_labels`)")
     teacher = read_soft_labels(path)
-    labelled = labelled_sentences(folder, teacher)
+    labelled = labelled_sentences(folder, teacher, path, only_answered)
     texts = {text for text in short_texts(recipe) if text_key(text) in teacher} - labelled.keys()
     if not texts:
         raise SoftLabelError(f"{path}: has no text of the recipe that is short enough to be copied")
@@ -98,17 +107,22 @@ def augment(recipe: Recipe, folder: Path, copies: int, variants: int, seed: int 
     return len(labelled)
 
 
-def labelled_sentences(folder: Path, teacher: dict[int, float]) -> dict[str, float]:
+def labelled_sentences(
+    folder: Path, teacher: dict[int, float], path: str, only_answered: bool = False
+) -> dict[str, float]:
     """The sentences with their labels: by rule, or the teacher's where the rule is silent.
 
     Args:
         folder: What `sentences.py` wrote.
         teacher: Key of a text -> probability of POSITIVE.
+        path: Where that stands, for the message.
+        only_answered: Leave out those of which neither says anything, and say how many.
 
     Returns:
-        Text -> probability of POSITIVE, without those of which neither says anything.
+        Text -> probability of POSITIVE.
 
     Raises:
+        SoftLabelError: If there is a sentence of which neither says anything.
         OSError: If there are no sentences.
     """
     sources = [folder / BY_RULE_FILE, folder / SENTENCES_FILE]
@@ -116,9 +130,22 @@ def labelled_sentences(folder: Path, teacher: dict[int, float]) -> dict[str, flo
         if not source.exists():
             raise FileNotFoundError(f"there is no {source}: run scripts/sentences.py first")
     known = teacher | read_soft_labels(folder / RULES_FILE)
-    texts = [text for source in sources for text in load_texts(str(source))["text"][:]]
-    labelled = {text: known[text_key(text)] for text in texts if text_key(text) in known}
-    print(f"left out: {len(texts) - len(labelled):,} sentences that no teacher has read")
+    labelled: dict[str, float] = {}
+    left_out = 0
+    for source in sources:
+        for text in load_texts(str(source))["text"][:]:
+            key = text_key(text)
+            if key in known:
+                labelled[text] = known[key]
+            elif only_answered:
+                left_out += 1
+            else:
+                raise SoftLabelError(
+                    f"{path}: lacks {text[:60]!r} of {source}; let the teacher read it too, as one "
+                    "of the recipe's `unlabelled`"
+                )
+    if only_answered:
+        print(f"left out: {left_out:,} sentences that no teacher has read")
     return labelled
 
 
@@ -176,13 +203,14 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--copies", type=int, default=30_000)
     parser.add_argument("--variants", type=int, default=3, help="of a text with a name in it")
+    parser.add_argument("--only_answered", action="store_true", help="leave out other sentences")
     parser.add_argument("--output_dir", type=Path, default=FOLDER)
     parser.add_argument("--seed", type=int, default=0)
     options, fields = parser.parse_known_args()
     try:
         recipe = read_recipe(options.recipe, read_overrides(fields))
         counts = (options.copies, options.variants)
-        number = augment(recipe, options.output_dir, *counts, options.seed)
+        number = augment(recipe, options.output_dir, *counts, options.seed, options.only_answered)
     except (OSError, ValueError) as error:
         sys.exit(f"augment: {error}")
     print(f"wrote {number:,} texts to {options.output_dir / TEXTS_FILE}")

@@ -6,10 +6,9 @@ They are the words that a pretrained transformer knows whole, in lower case, sin
 more than reviews (names, places, peoples), the emoji of Unicode, and emoticons. With a recipe there
 are also forms that its texts say at least twice, of these words and of those that the texts say at
 least ten times: verbs in -s, -ed and -ing, adverbs in -ly. Else who knows "detest" would not know
-"detests". Of all of them
-`word_vectors.py` makes vectors, those of emoji and emoticons by what they show, so that a student
-knows what is meant by what none of its reviews says. MiniLM comes with the extra `benchmark`, MPNet
-with `teacher`.
+"detests". Of all of them `word_vectors.py` makes vectors, those of emoji and emoticons by what they
+show, so that a student knows what is meant by what none of its reviews says. MiniLM comes with the
+extra `benchmark`, MPNet with `teacher`.
 """
 
 from __future__ import annotations
@@ -142,19 +141,19 @@ def main() -> None:
     )
     parser.add_argument("recipe", type=Path, nargs="?", help="whose texts say what forms there are")
     parser.add_argument("--of", choices=list(PRETRAINED), default="mpnet")
-    parser.add_argument("--output_file", type=Path, default=Path("runs/augmented/words.txt"))
+    parser.add_argument("--output_file", type=Path, default=FOLDER / "words.txt")
     options, fields = parser.parse_known_args()
     try:
         overrides = read_overrides(fields)
+        if options.recipe is None and overrides:
+            parser.error(f"without a recipe there is no field {min(overrides)}")
         whole = whole_words(options.of)
         words = [*whole, *emoji(), *emoticons()]
         if options.recipe is not None:
             counts = count_words(texts_of(read_recipe(options.recipe, overrides), FOLDER))
             said = [word for word, count in counts.items() if count >= _TWICE]
             often = [word for word in said if counts[word] >= _OFTEN and _WORD.fullmatch(word)]
-            words += inflections(said, {*whole, *often})
-        elif overrides:
-            parser.error(f"without a recipe there is no field {min(overrides)}")
+            words = list(dict.fromkeys([*words, *inflections(said, {*whole, *often})]))
         options.output_file.parent.mkdir(parents=True, exist_ok=True)
         write_text(options.output_file, "".join(f"{word}\n" for word in words))
     except ModuleNotFoundError as error:

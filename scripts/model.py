@@ -110,7 +110,7 @@ def stages(teaching: list[str]) -> list[Stage]:
         Stage(
             "augment",
             "sentences, hasty copies and counterfactuals get their labels",
-            [str(SCRIPTS / "augment.py"), str(teacher)],
+            [str(SCRIPTS / "augment.py"), str(teacher), "--only_answered"],
             teacher,
             [soft, *sentences],
             augmented,
@@ -118,7 +118,10 @@ def stages(teaching: list[str]) -> list[Stage]:
         Stage(
             "words",
             "what MPNet knows and reviews seldom say enters the vocabulary",
-            [str(SCRIPTS / "extra_words.py"), str(teacher), "--of", "mpnet"],
+            [
+                *(str(SCRIPTS / "extra_words.py"), str(teacher)),
+                *("--of", "mpnet", "--output_file", words),
+            ],
             teacher,
             [],
             [words],

@@ -120,7 +120,7 @@ class Ensemble:
         self.keep_answers = keep_answers
         self.only_answered = only_answered
 
-    def read_by_all(self, texts: list[str]) -> list[str]:
+    def to_be_read(self, texts: list[str]) -> list[str]:
         """The texts without labels that get a soft one: all, or those that have answers.
 
         Args:
@@ -220,7 +220,7 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") 
         owners += [owner for owner, _ in cut]
         texts = texts + [half for _, half in cut]
         unlabelled += [half for text in unlabelled for half in halves_of(text)]
-    unlabelled = ensemble.read_by_all(unlabelled)
+    unlabelled = ensemble.to_be_read(unlabelled)
     # By the members of all folds: validation reviews, to measure, and texts without labels.
     others += unlabelled
 

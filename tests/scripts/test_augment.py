@@ -127,7 +127,7 @@ def test_a_recipe_learns_from_sentences_and_copies(
     run(
         augment,
         monkeypatch,
-        *(path, "--copies", 20, "--output_dir", folder),
+        *(path, "--copies", 20, "--output_dir", folder, "--only_answered"),
         *("--soft_labels", tmp_path / "teacher.parquet"),
         *("--unlabelled", named, folder / "sentences.txt"),
     )
@@ -197,6 +197,8 @@ def test_what_is_missing_is_named(
     arguments = (path, "--soft_labels", soft, "--output_dir")
     with pytest.raises(SystemExit, match=r"no .*elsewhere.by_rule\.txt: run scripts/sentences"):
         run(augment, monkeypatch, *arguments, tmp_path / "elsewhere")
+    with pytest.raises(SystemExit, match=r"teacher\.parquet: lacks .* of .*let the teacher read"):
+        run(augment, monkeypatch, *arguments, folder)
     (folder / "sentences.txt").write_text("Another lamp.\n")
     with pytest.raises(SystemExit, match="has no text of the recipe that is short enough"):
         run(augment, monkeypatch, *arguments, folder)
