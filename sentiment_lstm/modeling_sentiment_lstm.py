@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import ModelCard
 from torch import nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
@@ -169,10 +170,10 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
         Returns:
             Markdown with metadata.
         """
-        is_classifier = isinstance(self, SentimentLSTMForSequenceClassification)
         labels = ", ".join(str(label) for label in (self.config.id2label or {}).values())
+        is_classifier = self._pipeline_tag == "text-classification"
         return _CARD.format(
-            task="text-classification" if is_classifier else "feature-extraction",
+            task=self._pipeline_tag,
             metadata=metadata,
             name=repo_id.split("/")[-1],
             what=f"with the labels {labels}" if is_classifier else "without a classifier",
@@ -182,6 +183,11 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
             repo_id=repo_id,
         )
 
+    @property
+    def _pipeline_tag(self) -> str:
+        is_classifier = isinstance(self, SentimentLSTMForSequenceClassification)
+        return "text-classification" if is_classifier else "feature-extraction"
+
     def _upload_modified_files(
         self, working_dir: Any, repo_id: str, *args: Any, **kwargs: Any
     ) -> Any:
@@ -189,9 +195,18 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
         # which knows the tags alone. One that somebody has given a licence is no stub any more.
         path = Path(working_dir, "README.md")
         card = path.read_text(encoding="utf-8")
-        metadata = card.partition("\n---\n")[0].removeprefix("---\n")
-        if "[More Information Needed]" in card and "license:" not in metadata:
+        metadata, _, text = card.removeprefix("---\n").partition("\n---\n")
+        if "license:" in metadata:
+            pass
+        elif "[More Information Needed]" in text:
             path.write_text(self.make_card(repo_id, metadata=f"{metadata}\n"), encoding="utf-8")
+        elif "generated_from_trainer" in metadata:
+            # `Trainer.push_to_hub` writes its card after all that it asks of a model (issue 18).
+            theirs = ModelCard.load(path)
+            known = {"license": "apache-2.0", "language": "en", "pipeline_tag": self._pipeline_tag}
+            for name, value in known.items():
+                theirs.data[name] = theirs.data.get(name, value)
+            theirs.save(path)
         return super()._upload_modified_files(working_dir, repo_id, *args, **kwargs)
 
     @torch.no_grad()

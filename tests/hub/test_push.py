@@ -270,11 +270,30 @@ def test_push_to_hub_of_transformers_leaves_working_repositories(
     arguments = TrainingArguments(
         str(tmp_path / "trainer"), hub_model_id="tester/trained", hub_token=hub.token, use_cpu=True
     )
-    Trainer(model, arguments, processing_class=tokenizer).push_to_hub()
+    trainer = Trainer(model, arguments, processing_class=tokenizer)
+    trainer.state.log_history = [{"eval_loss": 0.25, "step": 7}]
+    trainer.push_to_hub()
     for repo_id in (ID, "tester/trained"):
         files = set(hub.repositories["model", repo_id].files)
         assert CODE | {"config.json", "model.safetensors", "tokenizer.json"} <= files
         assert answers(snapshot_download(repo_id, cache_dir=tmp_path / "cache")) == answers(folder)
+
+    # Of Trainer's card, which knows the tags alone, the model keeps what it says.
+    trained = hub.repositories["model", "tester/trained"]
+    by_trainer = read_card(trained)
+    assert "license" not in by_trainer
+    trainer.model.push_to_hub(trained.id)
+    completed = read_card(trained)
+    assert completed.partition("\n# ")[2] == by_trainer.partition("\n# ")[2]
+    assert "- eval_loss: 0.25\n" in completed
+    data = ModelCard(completed).data.to_dict()
+    assert data.pop("license") == "apache-2.0"
+    assert data.pop("language") == "en"
+    assert data.pop("pipeline_tag") == "text-classification"
+    assert data == ModelCard(by_trainer).data.to_dict()
+    trainer.push_to_hub(license="mit")
+    trainer.model.push_to_hub(trained.id)
+    assert ModelCard(read_card(trained)).data.license == "mit"
 
 
 # --- options -------------------------------------------------------------------------------------
