@@ -335,13 +335,18 @@ def test_an_idiom_is_taught_more_than_once() -> None:
     """Without a place to fill it gives one text: facts beside it give others."""
     lines = {template.line for template in suite("train").templates}
     found = dict(training_sentences(20_000))
-    for idiom in ("Couldn't be better.", "I wouldn't change a thing.", "Not worth a dime."):
+    idioms = {
+        "Couldn't be better.": "positive",
+        "I wouldn't change a thing.": "positive",
+        "Not worth a dime.": "negative",
+    }
+    for idiom, side in idioms.items():
         assert idiom in lines
         beside = [text for text in found if idiom in text and text != idiom]
         # Short reviews have idioms too, beside other praise.
         with_a_fact = [text for text in beside if FACTS.fullmatch(text.replace(idiom, "").strip())]
         assert with_a_fact, idiom
-        assert {found[text] for text in with_a_fact} == {found[idiom]}
+        assert {found[text] for text in with_a_fact} == {KINDS[side].first}
 
 
 def test_counterfactuals_have_the_very_same_target() -> None:
