@@ -13,7 +13,8 @@ squares, from the words that the teachers have read to all others: of what MPNet
 left out, 24 such dimensions tell 84 % in three frames, 65 % of words by themselves. What an emoji
 or an emoticon shows is read in words: a tokenizer may not know the sign, and Unicode has a name for
 each emoji ("face with open mouth vomiting"). The folder is one for the field `init_from`, whose
-vectors go to the same words. MiniLM comes with the extra `benchmark`, MPNet with `teacher`.
+vectors go to the same words; its `words.txt` has these, for `extra_words`. MiniLM comes with the
+extra `benchmark`, MPNet with `teacher`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from sklearn.cross_decomposition import PLSRegression
 from tqdm.auto import tqdm
 
 from sentiment_lstm.cli.common import read_overrides
+from sentiment_lstm.files import write_text
 from sentiment_lstm.inference.predictor import computes_in_bf16
 from sentiment_lstm.training.distillation import SoftLabelError, read_soft_labels, text_key
 from sentiment_lstm.training.preprocessing import load_all, make_tokenizer
@@ -198,6 +200,7 @@ def main() -> None:
         sys.exit(f"word_vectors: {error}")
     tokenizer.save_pretrained(options.output_dir)
     save_file({"embeddings.weight": weight}, options.output_dir / "model.safetensors")
+    write_text(options.output_dir / "words.txt", "".join(f"{word}\n" for word in words[2:]))
     print(f"wrote {len(words)} vectors to {options.output_dir}")
 
 

@@ -47,6 +47,11 @@ def test_word_vectors_start_a_classifier_off(
     model: Any = make_trainer(started, *make_tokens(started)).model
     assert torch.equal(model.get_input_embeddings().weight, weight)
 
+    # Whatever else is read: the same words, so that none is without its vector.
+    listed = {"extra_words": str(folder / "words.txt"), "min_frequency": 1000}
+    again = make_tokens(read_recipe(recipe, listed))[0]
+    assert again.get_vocab().keys() == found.get_vocab().keys()
+
     monkeypatch.setattr("sys.argv", ["word_vectors", str(recipe), "--embedding_size", "17"])
     with pytest.raises(SystemExit, match=r"word_vectors: embedding_size is 17; .* than 16 comp"):
         word_vectors.main()
