@@ -84,11 +84,14 @@ def stages(teaching: list[str]) -> list[Stage]:
     Args:
         teaching: Options of `teacher.py`.
     """
-    teacher, student = (RECIPES / f"{name}.yaml" for name in ("teacher", "distilled"))
+    teacher, student, language_model = (
+        RECIPES / f"{name}.yaml" for name in ("teacher", "distilled", "language_model")
+    )
     sentences = ["runs/augmented/sentences.txt", "runs/augmented/rules.parquet"]
     soft, vectors = "runs/teacher/soft_labels.parquet", "runs/word_vectors/model.safetensors"
     augmented = ["runs/augmented/texts.txt", "runs/augmented/soft_labels.parquet"]
     words = "runs/augmented/words.txt"
+    start = "runs/language_model/model.safetensors"
     return [
         Stage(
             "sentences",
@@ -132,14 +135,22 @@ def stages(teaching: list[str]) -> list[Stage]:
             [str(SCRIPTS / "word_vectors.py"), str(student), "--of", "mpnet", "--sentiment", "24"],
             student,
             [*augmented, words],
-            [vectors],
+            [vectors, "runs/word_vectors/words.txt"],
+        ),
+        Stage(
+            "language model",
+            "the first layer learns from all reviews which word comes next, and which came before",
+            ["-m", "sentiment_lstm", "pretrain", str(language_model)],
+            language_model,
+            [vectors, "runs/word_vectors/words.txt"],
+            [start],
         ),
         Stage(
             "student",
-            "the model starts from these vectors, and learns from labels and teachers",
+            "the model starts from that, and learns from labels and teachers",
             ["-m", "sentiment_lstm", "train", str(student)],
             student,
-            [vectors, words, *augmented],
+            [start, words, *augmented],
             ["runs/distilled/results.json"],
         ),
     ]

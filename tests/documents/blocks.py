@@ -113,6 +113,9 @@ SHORTENED = {
         f"{_OWN} --unlabelled runs/augmented/texts.txt --init_from null --extra_words null"
     ),
     "sentiment-lstm pretrain": f"{_ONE_STEP} {_UNLABELLED} --hidden_size 8 --embedding_size 4",
+    "sentiment-lstm pretrain scripts/recipes/language_model.yaml": (
+        "--init_from null --extra_words null --embedding_learning_rate null"
+    ),
     "sentiment-lstm tune": f"{_ONE_STEP} {_OWN} --trials 1",
     "python scripts/teacher.py": (
         f"--folds 2 {_ONE_STEP} {_UNLABELLED} runs/augmented/sentences.txt --hidden_size 8 "
