@@ -147,7 +147,7 @@ def stages(teaching: list[str]) -> list[Stage]:
         ),
         Stage(
             "student",
-            "the model starts from that, and learns from labels and teachers",
+            "the model starts from the language model, and learns from labels and teachers",
             ["-m", "sentiment_lstm", "train", str(student)],
             student,
             [start, words, *augmented],

@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import ModelCard
 from torch import nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
@@ -195,18 +194,16 @@ class SentimentLSTMPreTrainedModel(PreTrainedModel):
         # which knows the tags alone. One that somebody has given a licence is no stub any more.
         path = Path(working_dir, "README.md")
         card = path.read_text(encoding="utf-8")
-        metadata, _, text = card.removeprefix("---\n").partition("\n---\n")
-        if "license:" in metadata:
-            pass
-        elif "[More Information Needed]" in text:
-            path.write_text(self.make_card(repo_id, metadata=f"{metadata}\n"), encoding="utf-8")
-        elif "generated_from_trainer" in metadata:
+        metadata = card.partition("\n---\n")[0].removeprefix("---\n")
+        if "generated_from_trainer" in metadata:
             # `Trainer.push_to_hub` writes its card after all that it asks of a model (issue 18).
-            theirs = ModelCard.load(path)
             known = {"license": "apache-2.0", "language": "en", "pipeline_tag": self._pipeline_tag}
-            for name, value in known.items():
-                theirs.data[name] = theirs.data.get(name, value)
-            theirs.save(path)
+            named = {line.partition(":")[0] for line in metadata.splitlines()}
+            lines = [f"{name}: {value}\n" for name, value in known.items() if name not in named]
+            text = card.removeprefix("---\n")
+            path.write_text("".join(["---\n", *lines, text]), encoding="utf-8")
+        elif "[More Information Needed]" in card and "license:" not in metadata:
+            path.write_text(self.make_card(repo_id, metadata=f"{metadata}\n"), encoding="utf-8")
         return super()._upload_modified_files(working_dir, repo_id, *args, **kwargs)
 
     @torch.no_grad()

@@ -142,6 +142,7 @@ SHORTENED = {
     ),
     # Not all rows: some start from a folder that another command makes.
     "python scripts/ablation.py scripts/ablations/default.yaml": "--rows 'pooling max'",
+    "python scripts/ablation.py scripts/ablations/distilled.yaml": "--help",  # of many stages
     "python scripts/ablation.py scripts/ablations/tutorial.yaml": "--rows 'orthogonal start'",
     "python scripts/tutorial/hidden_state.py": (
         "--seeds 1 --epochs 1 --batch_size 10 --embedding_dim 4 --hidden_dim 4"

@@ -293,7 +293,12 @@ def test_push_to_hub_of_transformers_leaves_working_repositories(
     assert data == ModelCard(by_trainer).data.to_dict()
     trainer.push_to_hub(license="mit")
     trainer.model.push_to_hub(trained.id)
-    assert ModelCard(read_card(trained)).data.license == "mit"
+    known = ModelCard(read_card(trained)).data
+    assert (known.license, known.language) == ("mit", "en")
+    assert known.pipeline_tag == "text-classification"
+    before = read_card(trained)
+    trainer.model.push_to_hub(trained.id)
+    assert read_card(trained) == before, "nothing is added twice"
 
 
 # --- options -------------------------------------------------------------------------------------

@@ -48,8 +48,10 @@ def test_word_vectors_start_a_classifier_off(
     assert torch.equal(model.get_input_embeddings().weight, weight)
 
     # Whatever else is read: the same words, so that none is without its vector.
-    listed = {"extra_words": str(folder / "words.txt"), "min_frequency": 1000}
-    again = make_tokens(read_recipe(recipe, listed))[0]
+    other = tmp_path / "other.txt"
+    other.write_text("__label__2 brandnew words: brandnew words\n__label__1 same: brandnew\n")
+    listed = {"extra_words": str(folder / "words.txt"), "max_vocab_size": len(found)}
+    again = make_tokens(read_recipe(recipe, listed | {"train": str(other)}))[0]
     assert again.get_vocab().keys() == found.get_vocab().keys()
 
     monkeypatch.setattr("sys.argv", ["word_vectors", str(recipe), "--embedding_size", "17"])
