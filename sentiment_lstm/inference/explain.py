@@ -29,7 +29,7 @@ LONGEST = 5_000
 
 # How much of what the words change altogether may be missing before it is spread over them.
 TOLERANCE = 0.01
-_FEWEST_PIECES, _MOST_GRADIENTS = 32, 2048
+_FEWEST_PIECES, _MOST_GRADIENTS = 32, 8192
 # Of the way: float32 cannot tell points apart that are much nearer.
 _SHORTEST = 2.0**-24
 
@@ -131,7 +131,7 @@ def integrated_gradients(
         `(tokens,)` float64; the sum is the score of `vectors` less that of `baseline`.
 
     Raises:
-        ValueError: If that does not hold when the gradient was taken at some 2,000 points, or at
+        ValueError: If that does not hold when the gradient was taken at some 8,000 points, or at
             points that float32 cannot tell apart.
     """
     change = vectors - baseline
