@@ -88,9 +88,10 @@ def stages(teaching: list[str]) -> list[Stage]:
         RECIPES / f"{name}.yaml" for name in ("teacher", "distilled", "language_model")
     )
     sentences = ["runs/augmented/sentences.txt", "runs/augmented/rules.parquet"]
-    soft, vectors = "runs/teacher/soft_labels.parquet", "runs/word_vectors/model.safetensors"
+    soft = "runs/teacher/soft_labels.parquet"
     augmented = ["runs/augmented/texts.txt", "runs/augmented/soft_labels.parquet"]
     words = "runs/augmented/words.txt"
+    vectors = ["runs/word_vectors/model.safetensors", "runs/word_vectors/words.txt"]
     start = "runs/language_model/model.safetensors"
     return [
         Stage(
@@ -135,14 +136,14 @@ def stages(teaching: list[str]) -> list[Stage]:
             [str(SCRIPTS / "word_vectors.py"), str(student), "--of", "mpnet", "--sentiment", "24"],
             student,
             [*augmented, words],
-            [vectors, "runs/word_vectors/words.txt"],
+            vectors,
         ),
         Stage(
             "language model",
             "the first layer learns from all reviews which word comes next, and which came before",
             ["-m", "sentiment_lstm", "pretrain", str(language_model)],
             language_model,
-            [vectors, "runs/word_vectors/words.txt"],
+            vectors,
             [start],
         ),
         Stage(
