@@ -61,7 +61,8 @@ def add(commands: Any) -> None:
         nargs="+",
         help="what the labels of the sources mean, 0 or NEGATIVE, 1 or POSITIVE: 1=0 2=0 4=1 5=1, "
         "or names of the model's labels: 1=bad 3=fair 5=good; any other is then a bad line "
-        "(default: the names of the model's labels; two labels are found out, or refused)",
+        "(default: the names of the model's labels; NEGATIVE and POSITIVE are found out, or "
+        "refused)",
     )
     take_limit(command)
     command.add_argument("--output", metavar="FILE", help="write the metrics there, as json")
@@ -77,7 +78,7 @@ def _run(options: argparse.Namespace) -> None:
     sources = [parse_source(source).name for source in given]
     output = find_output(options.output, model=options.model, inputs=sources)
     from ..data.dataset import load_many
-    from ..data.labels import SINGLE, read_labels
+    from ..data.labels import means_sentiment, read_labels
     from ..evaluation.evaluate import evaluate
     from ..inference.predictor import SentimentPredictor
 
@@ -87,8 +88,8 @@ def _run(options: argparse.Namespace) -> None:
             options.model, trust_remote_code=options.trust_remote_code
         )
     label_set = predictor.label_set
-    if labels is None and (label_set.problem_type != SINGLE or len(label_set.names) > 2):
-        labels = list(label_set.names)  # two labels are found out, or refused
+    if labels is None and not means_sentiment(predictor.model.config):  # else found out, or refused
+        labels = list(label_set.names)
     results = {}
     if options.behaviour:
         from ..evaluation.behaviour import measure_behaviour, positive_of

@@ -46,6 +46,13 @@ _FASTTEXT_LABELS = {"__label__1": 0, "__label__2": 1}
 _ZHANG_HEADER = ("label", "title", "text")
 _ZHANG_CODES = {"1": 0, "2": 1}
 
+NAME_COLUMNS = (
+    "Rename the column, or name it: with --text_column of predict, in Python with text_column, "
+    "label_column or title_column."
+)
+# Of float32, in which the label that is a number is stored, and learned.
+_LARGEST_NUMBER = 3.4028234663852886e38
+
 _SAY_STARS = (
     "Say what each means with labels, as in labels={1: 0, 2: 0, 4: 1, 5: 1}, or "
     "labels=[1, 2, 3, 4, 5] for five labels."
@@ -342,7 +349,6 @@ class _Labels:
     meaning: str  # of the labels, for whoever meets another one
     guessed: bool = True
     problem_type: ProblemType = SINGLE
-    are_stars: bool = False
 
     def read(self, label: Any, where: str, column: str) -> Label | ReviewError:
         """The label that a value stands for, or the error of one that stands for none."""
@@ -365,10 +371,7 @@ class _Labels:
 
     def code(self, label: Any) -> int | None:
         """The number of the label that a value means."""
-        code = self.coding.get(label_code(label))
-        if code is None and self.are_stars:
-            code = self.coding.get(label_code(_number(label)))  # "5.0" is 5 among stars
-        return code
+        return self.coding.get(label_code(label))
 
     def unknown(self, label: Any, where: str, column: str) -> ReviewError:
         """The error of a label that is none of those that are known."""
@@ -417,19 +420,18 @@ def _find(
     if found is None:
         wanted = f"column {given!r}" if given else f"{role} column ({', '.join(candidates)})"
         raise ReviewError(
-            f"{where}: no {wanted} among the columns {', '.join(names)}. Name the columns with "
-            "text_column, label_column and title_column."
+            f"{where}: no {wanted} among the columns {', '.join(names)}. {NAME_COLUMNS}"
         )
     return found
 
 
 def _number(label: Any) -> float | None:
-    """The finite number that a value is or says."""
+    """The finite number that a value is or says, as large as float32 has it."""
     try:
         number = math.nan if isinstance(label, bool) else float(label)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= _LARGEST_NUMBER else None  # NaN is not, either
 
 
 def _labels(
@@ -449,7 +451,7 @@ def _labels(
         coding = LABEL_CODES
         meaning = f"Known are 0 or NEGATIVE and 1 or POSITIVE. {_SAY_LABELS}"
     if names is None or problem_type == NUMBER:
-        return _Labels(coding, meaning, columns.guesses, problem_type, are_stars)
+        return _Labels(coding, meaning, columns.guesses, problem_type)
     # The values of a ClassLabel are numbers, whose meaning is in the names.
     words = LABEL_WORDS if columns.guesses and names != ["0", "1"] else coding
     by_number = {
@@ -480,8 +482,9 @@ def _read_fasttext(path: Path, name: str, columns: Columns) -> Iterator[Item]:
     hint = SKIP_HINT if columns.coding is not None else _SAY_LABELS
     for where, line in read_numbered_lines(path, name, columns.max_line_bytes):
         mark, _, text = line.partition(" ")
-        # Names are compared in any case, as in other formats.
-        label = coding.get(mark if columns.label_set is None else mark.lower())
+        if columns.label_set is not None and mark.startswith(_LABEL_MARK):
+            mark = _LABEL_MARK + label_code(mark.removeprefix(_LABEL_MARK))  # as in other formats
+        label = coding.get(mark)
         if label is not None and not text.startswith(_LABEL_MARK):
             yield _review(text, label, where)
         elif label is not None:

@@ -114,9 +114,32 @@ BINARY = LabelSet()
 
 def label_code(label: object) -> str:
     """A label in the form in which labels are compared: `5.0` is `5`, and case means nothing."""
-    if isinstance(label, float) and label.is_integer():
-        label = int(label)
-    return str(label).strip().lower()
+    code = str(label).strip().lower()
+    whole, _, rest = code.partition(".")
+    # Of text as well: a csv file and a recipe hold nothing else.
+    is_whole = whole.removeprefix("-").isdecimal() and rest and not rest.strip("0")
+    return whole if is_whole else code
+
+
+def means_sentiment(config: PreTrainedConfig) -> bool:
+    """Whether the labels of a model are NEGATIVE and POSITIVE.
+
+    They are by these names, in either order; and by any two that a run was not told, but that the
+    config was given afterwards (docs/add-a-label-set.md): then NEGATIVE is the first.
+
+    Args:
+        config: The model's.
+    """
+    label_set = LabelSet.of_config(config)
+    if label_set.problem_type != SINGLE or len(label_set.names) != 2:
+        return False
+    return config.problem_type is None or {*map(label_meaning, label_set.names)} == {0, 1}
+
+
+def label_meaning(label: object) -> int | str:
+    """0 for NEGATIVE and 1 for POSITIVE, by any name of theirs; of another label its code."""
+    code = label_code(label)
+    return LABEL_CODES.get(code, code)
 
 
 def read_label_set(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data.dataset import label_set_of
-from ..data.labels import BINARY, NUMBER, SEVERAL, SINGLE, LabelSet, label_code
+from ..data.labels import BINARY, NUMBER, SEVERAL, SINGLE, LabelSet, label_meaning, means_sentiment
 from ..data.sources import ReviewError
 from ..data.texts import chunks
 from ..extras import require
@@ -223,8 +223,15 @@ def _figures(predictions: Predictions) -> dict[str, Any]:
     return found | score_classes(found["confusion_matrix"], label_set)
 
 
-def _labels_of(reviews: datasets.Dataset, label_set: LabelSet) -> NDArray[Any]:
+def _labels_of(
+    reviews: datasets.Dataset, label_set: LabelSet, *, is_sentiment: bool = False
+) -> NDArray[Any]:
     """The labels of reviews by the numbers that a model has for them; see `Predictions`.
+
+    Args:
+        reviews: With a column `label`.
+        label_set: The model's.
+        is_sentiment: Whether that is NEGATIVE and POSITIVE, by whatever names.
 
     Raises:
         ReviewError: If the model knows other labels.
@@ -237,11 +244,10 @@ def _labels_of(reviews: datasets.Dataset, label_set: LabelSet) -> NDArray[Any]:
     theirs = label_set_of(reviews)
     if theirs.problem_type == label_set.problem_type == NUMBER:
         return np.array(labels, dtype=np.float64)
-    known = {label_code(name): number for number, name in enumerate(label_set.names)}
-    numbers = [known.get(label_code(name)) for name in theirs.names]
-    # Two labels may have names of their own in the model: NEGATIVE is still the first.
-    if theirs == BINARY and label_set.problem_type == SINGLE and len(label_set.names) == 2:
-        numbers = [0, 1]
+    known = {label_meaning(name): number for number, name in enumerate(label_set.names)}
+    numbers = [known.get(label_meaning(name)) for name in theirs.names]
+    if is_sentiment and theirs == BINARY and numbers == [None, None]:
+        numbers = [0, 1]  # by names of the model's own
     if theirs.problem_type != label_set.problem_type or None in numbers:
         raise ReviewError(
             f"the labels of the reviews are {theirs}, and the model's {label_set}: say what each "
@@ -267,7 +273,8 @@ def _collect(
     reviews: datasets.Dataset,
 ) -> Predictions:
     label_set = predictor.label_set
-    labels = _labels_of(reviews, label_set)  # before the work, if there is no answer to it
+    # Before the work, if there is no answer to it.
+    labels = _labels_of(reviews, label_set, is_sentiment=means_sentiment(predictor.model.config))
     probabilities: list[NDArray[np.float32]] = []
     lengths: list[int] = []
     for ids in chunks:

@@ -319,5 +319,9 @@ def _wrapped(text: str, width: int = 36) -> str:
 
 
 def _save(figure: Figure, path: _Path) -> None:
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a label or a file may be called `$$`
     # Without the version of matplotlib, so that the same figures give the same file.
     figure.savefig(path, dpi=_DPI, format="png", metadata={"Software": None})

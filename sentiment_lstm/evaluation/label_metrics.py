@@ -174,7 +174,7 @@ def metrics_of(label_set: LabelSet) -> Callable[[EvalPrediction], dict[str, floa
     Returns:
         A function from Trainer's predictions to the scalar figures but `loss`, which Trainer
         reports itself. Agreement and correlations that are undefined are 0, as by chance: a
-        checkpoint may be chosen by them.
+        checkpoint may be chosen by them. It raises `ValueError` for logits that are not finite.
     """
 
     def scalars(figures: dict[str, Any]) -> dict[str, float]:
@@ -204,11 +204,18 @@ def metrics_of(label_set: LabelSet) -> Callable[[EvalPrediction], dict[str, floa
         np.add.at(matrix, (np.asarray(prediction.label_ids), predicted), 1)
         return figures | scalars({"quadratic_weighted_kappa": quadratic_weighted_kappa(matrix)})
 
-    if label_set.problem_type == SEVERAL:
-        return of_several
-    if label_set.problem_type == NUMBER:
-        return of_numbers
-    return of_steps if label_set.ordered else compute_metrics
+    measure = of_steps if label_set.ordered else compute_metrics
+    measure = {SEVERAL: of_several, NUMBER: of_numbers}.get(label_set.problem_type, measure)
+
+    def unless_diverged(prediction: EvalPrediction) -> dict[str, float]:
+        if not np.isfinite(logits_of(prediction)).all():
+            raise ValueError(
+                "the model answers NaN or infinity: its training has diverged. Start anew with a "
+                "lower `learning_rate`, or a lower `max_grad_norm`"
+            )
+        return measure(prediction)
+
+    return unless_diverged
 
 
 def _per_label(

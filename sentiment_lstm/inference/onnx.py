@@ -39,7 +39,7 @@ with require("export"):
 _OPSET = 18
 _IR_VERSION = 8
 
-# How far apart the logits of ONNX Runtime and of torch may be.
+# How far apart the logits of ONNX Runtime and of torch may be; of those above 1, as a share.
 _TOLERANCE = 1e-5
 
 
@@ -347,10 +347,11 @@ def _check(model: SentimentLSTMForSequenceClassification, file: Path) -> None:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
     difference = float(np.abs(found - expected).max())
-    if not difference <= _TOLERANCE:
+    allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    if not difference <= allowed:
         raise ValueError(
             f"the logits of ONNX Runtime {onnxruntime.__version__} differ by {difference:.1e} from "
-            f"those of torch, by more than {_TOLERANCE}: nothing was written"
+            f"those of torch, by more than {allowed:.0e}: nothing was written"
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..data.columns import NAME_COLUMNS
 from ..data.labels import NUMBER
 from ..data.sources import ReviewError
 from ..data.texts import read_texts
@@ -137,7 +138,7 @@ def read_uploaded(path: str | os.PathLike[str] | None) -> list[str]:
     except ReviewError as error:
         said = str(error).replace(os.fspath(path), path.name)
         # The page always takes the first of the usual columns.
-        raise PageError(said.replace(_NAME_COLUMNS, _RENAME_COLUMN)) from error
+        raise PageError(said.replace(NAME_COLUMNS, _RENAME_COLUMN)) from error
 
 
 def check_words(predictor: SentimentPredictor, text: str) -> None:
@@ -258,6 +259,4 @@ def _shortened(text: str) -> str:
     return text if len(text) <= ROW_CHARACTERS else text[:ROW_CHARACTERS] + "…"
 
 
-# What `data.columns` advises to a caller.
-_NAME_COLUMNS = "Name the columns with text_column, label_column and title_column."
 _RENAME_COLUMN = "Rename the column of the reviews to text."

@@ -202,10 +202,9 @@ _METRICS = (
     "precision",
     "recall",
     "roc_auc",
-    "expected_calibration_error",
 )
 
-# The same where the labels are others. None of them may be better where it is lower.
+# The same where the labels are others. But for the loss, none may be better where it is lower.
 _METRICS_OF_STEPS = (*_METRICS, "quadratic_weighted_kappa")
 _METRICS_OF: dict[str | None, tuple[str, ...]] = {
     SEVERAL: ("loss", "accuracy", "micro_f1", "macro_f1", "precision", "recall"),
@@ -665,6 +664,8 @@ def _read_fields(content: Mapping[Any, Any], where: str) -> dict[str, Any]:
             hint = f"; did you mean `{similar[0]}`?" if similar else ""
             raise RecipeError(f"{where}: no field `{name}`{hint}")
         try:
+            if name == "labels":
+                _check_no_truth(value)
             fields[name] = _read_value(name, value, hints[name])
         except ValueError as error:
             raise RecipeError(f"{where}: `{name}` {error}; got {value!r:.200}") from None
@@ -714,13 +715,21 @@ def _check_plain(value: Any, depth: int = 0) -> None:
             f"is a {type(value).__name__}: put quotes around it if text is meant, and write "
             "several values as a list, [a, b]"
         )
-    inside: list[Any] = []
-    if isinstance(value, Mapping):
-        inside = [*value.keys(), *value.values()]
-    elif isinstance(value, (list, tuple)):
-        inside = list(value)
-    for item in inside:
+    for item in _words_of(value):
         _check_plain(item, depth + 1)
+
+
+def _check_no_truth(labels: Any) -> None:
+    """Raise `ValueError` for a label that YAML has read as true or false."""
+    if any(isinstance(word, bool) for word in _words_of(labels)):
+        raise ValueError("has true or false, which YAML makes of yes and no: put them in quotes")
+
+
+def _words_of(value: Any) -> list[Any]:
+    """What is in a list, or in a mapping on both sides."""
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    return list(value) if isinstance(value, (list, tuple)) else []
 
 
 def _read_several(value: Any, kinds: Sequence[Any]) -> Any:

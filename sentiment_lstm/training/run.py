@@ -429,7 +429,7 @@ def _files_of(recipe: Recipe) -> dict[str, Path]:
         files["extra_words"] = Path(recipe.tokenizer.extra_words)
     for name, path in files.items():
         if not path.is_file():
-            raise RecipeError(f"{name}: there is no file {path}")
+            raise RecipeError(f"{name}: there is no file {path} in {Path.cwd()}")
     return files
 
 

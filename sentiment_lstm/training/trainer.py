@@ -39,7 +39,7 @@ from ..evaluation.label_metrics import metrics_of
 from ..modeling_sentiment_lstm import SentimentLSTMForSequenceClassification
 from .pretraining import SentimentLSTMForPreTraining
 from .pushing import PushingTrainer
-from .recipe import Recipe, RecipeTrainingArguments
+from .recipe import Recipe, RecipeError, RecipeTrainingArguments
 from .starting import classifier_config, start_from
 
 logger = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ def make_trainer(
         # Those of validation: to train on there may be probabilities in their place.
         found = label_set_of(validation_tokens, recipe.number_name, column="labels")
         label_set = recipe.check_labels(found)
+        _check_ranking(recipe, label_set, validation_tokens)
     arguments = copy.copy(recipe.training)  # the recipe stays as it is
     steps_per_epoch = math.ceil(
         len(train_tokens)
@@ -128,6 +129,19 @@ def make_trainer(
     )
     trainer.add_callback(EMACallback(trainer))
     return trainer
+
+
+def _check_ranking(recipe: Recipe, label_set: LabelSet, tokens: datasets.Dataset) -> None:
+    """Raise `RecipeError` if ROC AUC is to choose, and no validation review has some label."""
+    if str(recipe.training.metric_for_best_model).removeprefix("eval_") != "roc_auc":
+        return
+    there = set(tokens["labels"])
+    missing = [name for number, name in enumerate(label_set.names) if number not in there]
+    if missing:
+        raise RecipeError(
+            "`metric_for_best_model` is roc_auc, which takes reviews of every label, and no "
+            f"validation review has {', '.join(missing)}: add some, or choose by loss"
+        )
 
 
 def _start_at_the_mean(

@@ -74,6 +74,24 @@ def test_evaluate_is_told_what_labels_mean_and_how_long_lines_are(
     assert "labels: '5' must be LABEL=MEANING" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("names", [("spam", "ham"), ("ham", "spam"), ("1", "2"), ("2", "1")])
+def test_evaluate_takes_the_names_of_two_labels_from_the_model(
+    names: tuple[str, str], model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = json.loads((model_folder / "config.json").read_text())
+    config["problem_type"] = "single_label_classification"  # as a run writes it that was told names
+    config |= {"id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
+    (model_folder / "config.json").write_text(json.dumps(config))
+    reviews = tmp_path / "mail.jsonl"
+    reviews.write_text(json.dumps({"text": "Hello there", "label": names[0]}) + "\n")
+    assert main(["evaluate", str(model_folder), str(reviews)]) == 0
+    (metrics,) = json.loads(capsys.readouterr().out).values()
+    assert sum(metrics["confusion_matrix"][0]) == 1, "the first of the model's labels"
+    reviews.write_text('{"text": "Hello there", "label": 0}\n')
+    assert main(["evaluate", str(model_folder), str(reviews)]) == 1
+    assert "unknown label 0" in capsys.readouterr().err
+
+
 def test_train_from_a_recipe_to_a_folder(
     review_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

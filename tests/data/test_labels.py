@@ -22,6 +22,7 @@ from sentiment_lstm.data.labels import (
     SEVERAL,
     SINGLE,
     LabelSet,
+    label_code,
     read_label_set,
     read_labels,
 )
@@ -312,6 +313,27 @@ def test_what_is_no_label_set_is_refused(change: Callable[[dict[str, Any]], Any]
     change(content)
     with pytest.raises(ValueError, match="no label set"):
         LabelSet.from_dict(content)
+
+
+@pytest.mark.parametrize("name", FORMATS[:3])
+def test_numbers_are_the_same_labels_with_a_point_or_without(
+    name: str, tmp_path: Path, load: Load
+) -> None:
+    path = write_rows(tmp_path / name, [1.0, 1.5, 2.0, 1.0])
+    for labels in ([1.0, 1.5, 2.0], ["1.0", "1.5", "2.00"], [1, 1.5, 2]):
+        assert load(path, labels=labels)["label"][:] == [0, 1, 2, 0]
+    assert label_code("-1.0") == label_code(-1) == "-1"
+    assert [label_code(label) for label in ("1.05", "v1.0", ".0", "1.")] == [
+        *("1.05", "v1.0", ".0", "1."),
+    ]
+
+
+@pytest.mark.parametrize("name", FORMATS[:2])
+def test_a_number_that_float32_has_not_is_a_bad_line(name: str, tmp_path: Path, load: Load) -> None:
+    path = write_rows(tmp_path / name, [4.0, 3.4e38, 3.5e38, 1e39])
+    with pytest.raises(ReviewError, match=rf"{name}:\d+: no number, but .*3\.5e\+?38"):
+        load(path, problem_type=NUMBER)
+    assert len(load(path, problem_type=NUMBER, on_bad_line="skip")) == 2
 
 
 def test_labels_as_words() -> None:

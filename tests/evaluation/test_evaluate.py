@@ -10,6 +10,8 @@ from support import randomised
 from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification
+from sentiment_lstm.data.labels import SINGLE
+from sentiment_lstm.data.sources import ReviewError
 from sentiment_lstm.evaluation.evaluate import (
     Predictions,
     calibrate,
@@ -123,3 +125,36 @@ def test_a_model_that_says_no_more_than_positive_has_no_slices() -> None:
     figures = measure(found)
     assert figures["accuracy"] == pytest.approx(2 / 3)
     assert "slices" not in figures
+
+
+@pytest.mark.parametrize(
+    ("names", "fields", "is_turned"),
+    [
+        (("Negative", "Positive"), {}, False),
+        (("neg", "pos"), {"problem_type": SINGLE}, False),
+        (("0", "1"), {}, False),
+        (("POSITIVE", "NEGATIVE"), {}, True),
+        (("schlecht", "gut"), {}, False),  # NEGATIVE and POSITIVE, by names they were given later
+        (("praise", "complaint"), {"problem_type": SINGLE}, None),
+        (("1", "2"), {"problem_type": SINGLE}, None),
+        (("POSITIVE", "gut"), {}, None),
+    ],
+)
+def test_labels_are_told_by_their_names(
+    names: tuple[str, str],
+    fields: dict[str, str],
+    is_turned: bool | None,
+    make_model: MakeModel,
+    tokenizer: PreTrainedTokenizerFast,
+    dataset: datasets.Dataset,
+) -> None:
+    """Else the accuracy of a model that has them in the other order is what it gets wrong."""
+    dataset = dataset.cast_column("label", datasets.ClassLabel(names=["NEGATIVE", "POSITIVE"]))
+    model = make_model(id2label=dict(enumerate(names)), **fields)
+    predictor = SentimentPredictor(model, tokenizer)
+    if is_turned is None:
+        with pytest.raises(ReviewError, match="say what each means"):
+            predict_reviews(predictor, dataset)
+    else:
+        found = predict_reviews(predictor, dataset).labels
+        assert found.tolist() == [label ^ is_turned for label in dataset["label"]]

@@ -12,6 +12,7 @@ from matplotlib.image import imread
 from matplotlib.patches import Rectangle
 from support import make_behaviour, make_results
 
+from sentiment_lstm.data.labels import LabelSet
 from sentiment_lstm.evaluation import figures
 from sentiment_lstm.evaluation.figures import draw_all, draw_behaviour, tokens_text
 from sentiment_lstm.evaluation.metrics import score
@@ -162,6 +163,15 @@ def test_many_parts_and_classes_fit(results: Results, tmp_path: Path) -> None:
     draw_all(make_results(metrics={"test": many}), tmp_path)
     height, width, _ = imread(tmp_path / "confusion_matrix.png").shape
     assert height == pytest.approx(width, rel=0.1), "three columns, three rows"
+
+
+def test_names_are_drawn_as_they_are(results: Results, tmp_path: Path) -> None:
+    """`$$` is no formula: a run that is finished ended with an error of matplotlib's."""
+    (one,) = results.metrics["test"].values()
+    names = ["$", "$$", "$a_1$"]
+    labels = LabelSet(tuple(names)).as_dict()
+    metrics = {"test": {"$$.csv": one | {"confusion_matrix": np.eye(3, dtype=int).tolist()}}}
+    assert len(draw_all(make_results(metrics=metrics, label_set=labels), tmp_path)) == 3
 
 
 def test_a_picture_draws_on_no_display() -> None:

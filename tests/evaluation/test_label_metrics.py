@@ -191,4 +191,17 @@ def test_labels_are_found_by_name() -> None:
     with pytest.raises(ReviewError, match=r"and the model's stars \(a number\)"):
         _labels_of(reviews, NUMBERS)
     binary = reviews.cast_column("label", datasets.ClassLabel(names=["NEGATIVE", "POSITIVE"]))
-    assert _labels_of(binary, LabelSet(("schlecht", "gut"))).tolist() == [0, 1]
+    assert _labels_of(binary, LabelSet(("pos", "neg"))).tolist() == [1, 0]
+    two = LabelSet(("schlecht", "gut"))
+    assert _labels_of(binary, two, is_sentiment=True).tolist() == [0, 1]
+    with pytest.raises(ReviewError, match="the model's schlecht, gut: say what each means"):
+        _labels_of(binary, two)
+
+
+@pytest.mark.parametrize("label_set", [BINARY, STARS, TOPICS, NUMBERS])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_training_that_has_diverged_is_told(label_set: LabelSet, value: float) -> None:
+    logits, labels = drawn(label_set)
+    logits[-1] = value
+    with pytest.raises(ValueError, match=r"training has diverged\..*lower `learning_rate`"):
+        metrics_of(label_set)(EvalPrediction(predictions=logits, label_ids=labels))

@@ -156,6 +156,18 @@ def test_a_wrong_file_is_not_written(
     assert not any((tmp_path / "onnx").iterdir())
 
 
+def test_large_logits_may_differ_by_as_large_a_rounding(
+    make_model: MakeModel, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """The answers of a regression on votes are hundreds, of which float32 has seven digits."""
+    model = randomised(make_model(id2label={0: "votes"}, problem_type="regression"))
+    with torch.no_grad():
+        model.classifier.weight *= 1000
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    export(tmp_path / "model", tmp_path / "onnx")
+
+
 def test_a_folder_with_something_in_it_is_left_alone(
     model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -343,6 +343,27 @@ def test_what_does_not_fit_the_labels_is_named(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_ranking_takes_every_label(tmp_path: Path) -> None:
+    recipe = fields("stars", tmp_path) | {"metric_for_best_model": "roc_auc"}
+    source = tmp_path / "stars.jsonl"
+    lines = source.read_text().splitlines()
+    source.write_text(
+        "\n".join([*lines[:60], *(line for line in lines[60:] if ": 3}" not in line)])
+    )
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    with pytest.raises(RecipeError, match="no validation review has 3: add some"):
+        train(read_recipe(path))
+
+
+def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
+    recipe = fields("number", tmp_path) | {"learning_rate": 1e30, "max_steps": 4, "eval_steps": 2}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    with pytest.raises(ValueError, match=r"training has diverged\..*lower `learning_rate`"):
+        train(read_recipe(path))
+
+
 def test_sources_must_agree_on_the_labels(tmp_path: Path) -> None:
     import datasets
 

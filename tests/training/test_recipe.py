@@ -215,6 +215,13 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
         ({"labels": {1: 0, 2: 5}}, r"recipe\.yaml: `labels`: .*every label must mean 0, 1"),
         ({"labels": ["1=0", "1"]}, r"recipe\.yaml: `labels`: .*'1' must be LABEL=MEANING"),
         ({"labels": {}}, r"recipe\.yaml: `labels`: "),
+        ({"labels": [True, False]}, r"recipe\.yaml: `labels` has true .* yes and no: put them in"),
+        ({"labels": {"1": True, "2": "bad"}}, r"recipe\.yaml: `labels` has true or false"),
+        ({"labels": {False: "bad", "y": "good"}}, r"recipe\.yaml: `labels` has true or false"),
+        (
+            {"metric_for_best_model": "expected_calibration_error"},  # lower is better
+            r"recipe\.yaml: `metric_for_best_model` must be one of l",
+        ),
         (
             {"per_device_train_batch_size": 0},
             r"recipe\.yaml: `per_device_train_batch_size` must be 1 or more; got 0",
