@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import textwrap
@@ -41,7 +42,7 @@ def add_command(
     command: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
-        description=summary.capitalize() + ".",
+        description=summary[:1].upper() + summary[1:] + ".",
         epilog=textwrap.dedent(details).strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -123,6 +124,29 @@ def _one_or_all(values: list[str]) -> str | list[str] | bool | None:
     return None if values[0] == "null" else values[0]
 
 
+def decoded(text: str, number: int) -> str:
+    """Check an argument that is a text: bytes that are no UTF-8 stand in it as lone surrogates.
+
+    Args:
+        text: The argument.
+        number: Which one of the texts, from 1.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: If its bytes were no UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"TEXT {number}: not valid UTF-8 at character {error.start + 1}: convert it first, for "
+            "example with iconv"
+        ) from None
+    return text
+
+
 def find_output(path: str | None, *, model: str, inputs: Iterable[str]) -> Output | None:
     """Check where output is to go, before anything is computed; see `check_output`.
 
@@ -151,6 +175,9 @@ def answers_alone() -> Iterator[None]:
     Libraries print what they think of a model while they load it; tokenizers does so in Rust, past
     `sys.stdout`.
     """
+    if sys.stdout is None:
+        yield
+        return
     sys.stdout.flush()
     try:
         kept = os.dup(1)
@@ -168,8 +195,21 @@ def answers_alone() -> Iterator[None]:
 
 @contextmanager
 def open_output(output: Output | None) -> Iterator[TextIO]:
-    """Standard output, or a file that takes its name when it is whole; see `find_output`."""
+    """Standard output, or a file that takes its name when it is whole; see `find_output`.
+
+    Both are UTF-8, whatever the locale says, but for a terminal: it gets what it can show.
+
+    Raises:
+        OSError: If standard output is closed.
+    """
     if output is None:
+        if sys.stdout is None:
+            raise OSError("standard output is closed: there is nowhere to write the answers")
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            if sys.stdout.isatty():
+                sys.stdout.reconfigure(errors="replace")
+            else:
+                sys.stdout.reconfigure(encoding="utf-8")
         with naming_full_disk("/dev/stdout"):
             yield sys.stdout
             sys.stdout.flush()

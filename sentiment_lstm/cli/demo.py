@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> None:
     from ..page.layout import open_page
 
     open_page(
-        options.model or default_model(),
+        default_model() if options.model is None else options.model,
         host=options.host,
         port=options.port,
         trust_remote_code=options.trust_remote_code,

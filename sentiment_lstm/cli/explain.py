@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 from typing import Any, TextIO
 
 from ..files import default_model
-from .common import add_command, answers_alone, find_output, open_output, take_trust
+from .common import add_command, answers_alone, decoded, find_output, open_output, take_trust
 
 
 def add(commands: Any) -> None:
@@ -56,7 +57,8 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    model = options.model or str(default_model())
+    model = str(default_model()) if options.model is None else options.model
+    texts = list(map(decoded, options.text, itertools.count(1)))
     output = find_output(options.html, model=model, inputs=[])
     from ..inference.explanation import html_page
     from ..inference.predictor import SentimentPredictor
@@ -66,7 +68,7 @@ def _run(options: argparse.Namespace) -> None:
             model, trust_remote_code=options.trust_remote_code
         )
     explanations = (
-        predictor.explain(text, label=options.label, method=options.method) for text in options.text
+        predictor.explain(text, label=options.label, method=options.method) for text in texts
     )
     with open_output(output) as stream:
         if output is not None:

@@ -18,8 +18,9 @@ def add(commands: Any) -> None:
         "write a model as ONNX, or as a page",
         """
         FOLDER gets model.onnx, the config and the tokenizer. model.onnx takes input_ids and
-        attention_mask of any batch and length and returns logits, which are compared with those
-        of torch before anything is written. Needs `pip install "sentiment-lstm[export]"`.
+        attention_mask of one review or more and any length and returns logits, which are
+        compared with those of torch before anything is written. Needs
+        `pip install "sentiment-lstm[export]"`.
 
         With --browser FOLDER is a page that labels reviews in the browser, without a server that
         computes: any web server shows it, `python -m http.server -d FOLDER` for one. It takes a

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import default_model
 from ..outputs import Output
-from .common import add_command, answers_alone, find_output, open_output, take_limit, take_trust
+from .common import (
+    add_command,
+    answers_alone,
+    decoded,
+    find_output,
+    open_output,
+    take_limit,
+    take_trust,
+)
 
 if TYPE_CHECKING:
     from ..inference.rows import Rows
@@ -94,18 +102,21 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     _refuse_several_processes()
     model, given = _split_model(options)
-    if given and options.input:
+    if given and options.input is not None:
         raise ValueError("give texts or --input, not both")
     if options.engine:
         _predict_with_ray(model, options)
         return
-    inputs = [options.input] if options.input else []
+    if options.text_column is not None and options.input is None:
+        options.error("--text_column goes with --input")
+    inputs = [] if options.input is None else [options.input]
     output = find_output(options.output, model=model, inputs=inputs)
     from ..inference.rows import Rows
 
     rows = Rows(options.format, options.include_text)
     # A device or a FIFO cannot be taken up where it was left.
-    if options.input and output is not None and not output.is_stream:
+    is_job = options.input is not None and not _is_stream(options.input)
+    if is_job and output is not None and not output.is_stream:
         from ..inference.batch import predict_file
 
         predict_file(
@@ -127,7 +138,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _predict_with_ray(model: str, options: argparse.Namespace) -> None:
     """Let Ray share the files of the input out."""
-    if not options.input or not options.output:
+    if options.input is None or options.output is None:
         options.error("--engine needs --input and --output")
     for name in ("include_text", "trust_remote_code"):
         if getattr(options, name):
@@ -159,6 +170,11 @@ def _refuse_several_processes() -> None:
         )
 
 
+def _is_stream(path: str) -> bool:
+    """Whether a path is there, and is a pipe or a device: what was read of it is gone."""
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
+
+
 def _hold(output: Output | None) -> AbstractContextManager[None]:
     """The lock of an output, which a job on the same output takes as well."""
     if output is None or output.is_stream:
@@ -179,7 +195,7 @@ def _predict_stream(
     with answers_alone():
         predictor = SentimentPredictor.from_pretrained(
             model,
-            low_precision=bool(options.input) and not options.exact,
+            low_precision=options.input is not None and not options.exact,
             chunk_size=options.chunk_size,
             trust_remote_code=options.trust_remote_code,
         )
@@ -216,8 +232,8 @@ def _texts(given: list[str], options: argparse.Namespace) -> Iterable[str]:
     from ..data.texts import read_stream, read_texts
 
     if given:
-        return map(_decoded, given, itertools.count(1))
-    if options.input:
+        return map(decoded, given, itertools.count(1))
+    if options.input is not None:
         return read_texts(
             options.input, text_column=options.text_column, max_line_bytes=options.max_line_bytes
         )
@@ -226,15 +242,3 @@ def _texts(given: list[str], options: argparse.Namespace) -> Iterable[str]:
     if sys.stdin.isatty():
         sys.stderr.write("reading reviews from the terminal, one a line; end with Ctrl-D\n")
     return read_stream(sys.stdin.buffer, max_line_bytes=options.max_line_bytes)
-
-
-def _decoded(text: str, number: int) -> str:
-    """An argument, if its bytes were UTF-8: others stand in it as lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"TEXT {number}: not valid UTF-8 at character {error.start + 1}: convert it first, for "
-            "example with iconv"
-        ) from None
-    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -24,6 +25,7 @@ from .readers import (
     SKIP_HINT,
     Placed,
     Record,
+    check_header,
     name_fields,
     parquet_columns,
     read_blitzer,
@@ -285,13 +287,20 @@ def joined(
         ReviewError: If one of the two is no string.
     """
     parts: dict[str, Any] = {text: record.get(text)}
-    if title and record.get(title):
+    if title and not _is_missing(record.get(title)):
         parts = {title: record[title], **parts}
     for column, value in parts.items():
         if not isinstance(value, str):
             found = f"{shorten(value)} in" if column in record else "no"
             raise ReviewError(f"{where}: {found} column {column!r}. {hint}")
     return ": ".join(parts.values())
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a title is none: empty, or what pandas has in the place of one."""
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    return bool(math.isnan(value)) if isinstance(value, numbers.Real) else value == ""
 
 
 def without_label(line: str) -> str:
@@ -526,9 +535,8 @@ def _read_csv(path: Path, name: str, columns: Columns) -> Iterator[Item]:
         layout = _Layout("text", "label", "title", labels)
         rows = _with_line_feeds(chain([(where, header)], rows))
         header = list(_ZHANG_HEADER)
-    elif len(set(header)) < len(header):
-        raise ReviewError(f"{where}: a column name occurs twice in the header {shorten(header)}.")
     else:
+        check_header(header, where)
         layout = _layout(dict.fromkeys(header), where, columns)
     yield from layout.reviews(name_fields(rows, header))
 

@@ -48,11 +48,12 @@ class BrokenFileError(ReviewError):
     """The file cannot be read any further; what came before is good."""
 
 
-def format_of(path: Path) -> str:
+def format_of(path: Path, accepted: str = ACCEPTED) -> str:
     """Tell the format of a file that is there to be read.
 
     Args:
         path: The file.
+        accepted: What an error says can be read.
 
     Returns:
         One of `sources.FORMATS`.
@@ -63,12 +64,12 @@ def format_of(path: Path) -> str:
         IsADirectoryError: If it is a folder.
     """
     if path.is_dir():
-        raise IsADirectoryError(f"{path}: a folder, where a file is expected. {ACCEPTED}")
+        raise IsADirectoryError(f"{path}: a folder, where a file is expected. {accepted}")
     if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file. {ACCEPTED}")
+        raise FileNotFoundError(f"{path}: there is no such file. {accepted}")
     found = file_format(path.name)
     if found is None:
-        raise ReviewError(f"{path}: not a kind of file that can be read. {ACCEPTED}")
+        raise ReviewError(f"{path}: not a kind of file that can be read. {accepted}")
     return found
 
 
@@ -285,6 +286,20 @@ def _place(name: str, number: int, lines: int) -> str:
     place = Place(f"{name}:{number}")
     place.lines = lines
     return place
+
+
+def check_header(header: Sequence[str], where: str) -> None:
+    """Refuse a header that names a column twice: which of the two is meant?
+
+    Args:
+        header: The names of the columns.
+        where: What the error names first.
+
+    Raises:
+        ReviewError: If it does.
+    """
+    if len(set(header)) < len(header):
+        raise ReviewError(f"{where}: a column name occurs twice in the header {shorten(header)}.")
 
 
 def name_fields(rows: Iterable[Placed[list[str]]], header: Sequence[str]) -> Iterator[Record]:

@@ -23,6 +23,11 @@ ACCEPTED = (
     "also as .gz or .bz2; "
     ".parquet; a dataset on the Hub (owner/name); and the word `sample`."
 )
+# Texts to classify, which take no label.
+ACCEPTED_TEXTS = (
+    "Accepted are lines of text (.txt), .csv, .jsonl and .review (Blitzer et al.), each also as "
+    ".gz or .bz2."
+)
 # What a line may have, and all lines of a csv record: much more than any review has, and little
 # enough to be held in memory.
 MAX_LINE_BYTES = 1 << 25

@@ -11,6 +11,7 @@ from typing import BinaryIO, TypeVar
 from .columns import joined, text_columns, with_text, without_label
 from .readers import (
     Record,
+    check_header,
     decoded_lines,
     format_of,
     limited_lines,
@@ -22,7 +23,7 @@ from .readers import (
     read_numbered_lines,
     valid_text,
 )
-from .sources import MAX_LINE_BYTES, ReviewError
+from .sources import ACCEPTED_TEXTS, MAX_LINE_BYTES, ReviewError
 
 # What a chunk may hold before it ends early: eight thousand characters for each of the 4,096 texts
 # that a chunk has by default, which reviews have nowhere near.
@@ -57,9 +58,9 @@ def read_texts(
         IsADirectoryError: If it is a folder.
     """
     path, name = Path(path).expanduser(), os.fspath(path)
-    file_format = format_of(path)
+    file_format = format_of(path, ACCEPTED_TEXTS)
     if file_format == ".parquet":
-        raise ReviewError(f"{name}: texts are read from .txt, .csv, .jsonl and .review.")
+        raise ReviewError(f"{name}: not a kind of file that can be read. {ACCEPTED_TEXTS}")
     if file_format == ".txt":
         lines = read_numbered_lines(path, name, max_line_bytes)
         yield from _without_skip_hint(_texts_of_lines(lines))
@@ -159,5 +160,6 @@ def _csv_records(
     where, header = next(rows, (name, []))
     if isinstance(header, ReviewError) or not header:
         return
+    check_header(header, where)
     text_columns(header, where, text=text_column)  # even if no row follows
     yield from name_fields(rows, header)

@@ -25,7 +25,8 @@ import torch
 from tqdm.auto import tqdm
 from transformers.utils.hub import TRANSFORMERS_DYNAMIC_MODULE_NAME
 
-from ..data.sources import MAX_LINE_BYTES, file_digest
+from ..data.readers import format_of
+from ..data.sources import ACCEPTED_TEXTS, MAX_LINE_BYTES, file_digest
 from ..data.texts import chunks, read_texts
 from ..files import naming_full_disk
 from ..locks import hold
@@ -73,8 +74,8 @@ def predict_file(
             What that code is belongs to the job: with other code it is another one.
 
     Raises:
-        BatchError: If there is the beginning of another job, or what was written of this one has
-            changed.
+        BatchError: If there is the beginning of another job, what was written of this one has
+            changed, or the texts are in no file that can be read twice.
         DiskFullError: If there is no room for the output. What was done is kept: the same command
             resumes the job when there is.
         LockedError: If another process is writing this output; the message says which.
@@ -88,6 +89,9 @@ def predict_file(
     output = Path(os.path.realpath(output))
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {output.parent}")
+    reading = format_of(Path(texts).expanduser(), ACCEPTED_TEXTS)
+    if not Path(texts).expanduser().is_file():
+        raise BatchError(f"{texts}: is a pipe or a device, and a job reads its texts twice")
     with naming_full_disk(output), hold(lock_of(output), str(output)):
         texts_digest = file_digest(texts)
         predictor = SentimentPredictor.from_pretrained(
@@ -100,6 +104,7 @@ def predict_file(
         job = {
             "model": _model_digest(predictor),
             "texts": texts_digest,
+            "reading": reading,  # the same bytes are other texts by another ending
             "text_column": text_column,
             "format": rows.format,
             "include_text": rows.include_text,

@@ -87,7 +87,7 @@ def explain(
             "it, or explain its parts"
         )
     question = _Question(model, target, batch_tokens)
-    units = _units(text, encoding)
+    units = _units(text, encoding, backend)
     # Also of a caller in inference mode, whose tensors have no gradient.
     with torch.inference_mode(False), torch.enable_grad():
         vectors, baseline = _ends(model, tokenizer, backend, encoding, start)
@@ -275,7 +275,7 @@ def _find_label(model: PreTrainedModel, label: str | None, predicted: str) -> in
     raise ValueError(f"there is no label {wanted!r}; use one of {', '.join(names.values())}")
 
 
-def _units(text: str, encoding: Encoding) -> list[_Unit]:
+def _units(text: str, encoding: Encoding, backend: Tokenizer) -> list[_Unit]:
     """The words of a text, in order and apart; pieces of one word are together."""
     units: list[_Unit] = []
     previous: int | None = None
@@ -285,6 +285,7 @@ def _units(text: str, encoding: Encoding) -> list[_Unit]:
             continue
         last = units[-1] if units else None
         if last is None or (number != previous and start >= last.end):
+            start = _beginning(text, start, end, last.end if last else 0, backend)
             units.append(_Unit(start, end, slice(index, index + 1)))
         else:
             begin = last.start
@@ -296,6 +297,30 @@ def _units(text: str, encoding: Encoding) -> list[_Unit]:
             units[-1] = _Unit(begin, max(end, last.end), slice(last.tokens.start, index + 1))
         previous = number
     return units
+
+
+# How far from a word its beginning is looked for: `&#39;` is five characters, and a drawn-out word
+# is tried whole first.
+_FURTHEST = 40
+
+
+def _beginning(text: str, start: int, end: int, least: int, backend: Tokenizer) -> int:
+    """Where the word at `text[start:end]` begins, `least` or later.
+
+    What a normalizer replaces has the place of its last character, so that the `'s` of `It&#39;s`
+    would begin at the semicolon. It begins where from there on all is one word.
+    """
+    if start == least or text[start - 1].isspace():
+        return start
+    normalizer, pre_tokenizer = backend.normalizer, backend.pre_tokenizer
+    if normalizer is None or pre_tokenizer is None:
+        return start
+    begin: int
+    for begin in (least, *range(max(least + 1, start - _FURTHEST), start)):
+        word = normalizer.normalize_str(text[begin:end])
+        if [place for _, place in pre_tokenizer.pre_tokenize_str(word)] == [(0, len(word))]:
+            return begin
+    return start
 
 
 def _start_of_word(text: str, position: int) -> int:

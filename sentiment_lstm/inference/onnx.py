@@ -53,9 +53,9 @@ def export(
 ) -> Path:
     """Write a model as ONNX, and check that ONNX Runtime gives the logits that torch gives.
 
-    The file takes `input_ids` and `attention_mask`, `(batch, sequence)` int64 of any size, and
+    The file takes `input_ids` and `attention_mask`, `(batch, sequence)` int64 of any length, and
     returns `logits`, `(batch, num_labels)` float32. As in torch, padding may stand anywhere, and
-    a review may be empty.
+    a review may be empty; but in a batch of none, ONNX Runtime's LSTM ends the process.
 
     Args:
         model: A model folder or a Hub repository.

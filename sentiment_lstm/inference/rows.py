@@ -79,5 +79,5 @@ class Rows:
 
 def _csv_line(values: list[Any]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values)
-    return line.getvalue()
+    csv.writer(line).writerow(values)  # whose line end is why a carriage return is quoted
+    return line.getvalue().removesuffix("\r\n") + "\n"

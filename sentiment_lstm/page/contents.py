@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.columns import NAME_COLUMNS
-from ..data.labels import NUMBER
+from ..data.labels import BINARY, NUMBER, SEVERAL, LabelSet
 from ..data.sources import ReviewError
 from ..data.texts import read_texts
 from ..inference.explanation import Explanation
@@ -54,14 +54,15 @@ class Answers:
 
     texts: Sequence[str]
     predictions: Sequence[Prediction]
+    label_set: LabelSet = BINARY
 
     @property
     def summary(self) -> str:
         """What was said, in a sentence or two."""
         if len(self.texts) == 1:
             (only,) = self.predictions
-            return f"{only.label}, score {only.score:.3f}"
-        counts = Counter(prediction.label for prediction in self.predictions).most_common()
+            return f"{self._answer(only)}, score {only.score:.3f}"
+        counts = Counter(map(self._answer, self.predictions)).most_common()
         said = ", ".join(f"{number:,} {label}" for label, number in counts)
         more = f" The table shows the first {ROWS:,}." if len(self.texts) > ROWS else ""
         return f"{len(self.texts):,} reviews: {said}.{more}"
@@ -70,15 +71,21 @@ class Answers:
         """Rows of a table: number (from 1), label, score, and the review, cut where it is long."""
         first = zip(self.texts[:ROWS], self.predictions[:ROWS], strict=True)
         return [
-            [number, prediction.label, f"{prediction.score:.3f}", _shortened(text)]
+            [number, self._answer(prediction), f"{prediction.score:.3f}", _shortened(text)]
             for number, (text, prediction) in enumerate(first, 1)
         ]
 
     def to_csv(self) -> str:
         """All of them, as `sentiment-lstm predict --format csv --include_text` writes them."""
-        rows = Rows("csv", include_text=True)
+        rows = Rows("csv", include_text=True, label_set=self.label_set)
         answered = zip(self.texts, self.predictions, strict=True)
         return rows.header + "".join(rows.row(*each) for each in answered)
+
+    def _answer(self, prediction: Prediction) -> str:
+        """The label, or of several at once those that the review has."""
+        if self.label_set.problem_type != SEVERAL:
+            return prediction.label
+        return ", ".join(prediction.labels) or "none"
 
 
 class Cut(NamedTuple):

@@ -200,7 +200,7 @@ class _View:
         def answer(source: str | None) -> Iterator[_Changes]:
             try:
                 texts = read(source)
-                answers = Answers(texts, self.predictor.predict(texts))
+                answers = Answers(texts, self.predictor.predict(texts), self.predictor.label_set)
             except (OSError, ValueError) as error:
                 yield self._refuse(error)
                 return

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,56 @@ def test_a_closed_standard_input_is_one_line(
     monkeypatch.setattr(sys, "stdin", None)
     assert main(["predict", "--model", str(model_folder)]) == 1
     assert "error: standard input is closed" in capsys.readouterr().err
+
+
+def test_a_closed_standard_output_is_one_line(
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["predict", "--model", str(model_folder), "fine"]) == 1
+    assert main(["explain", "--model", str(model_folder), "fine"]) == 1
+    assert capsys.readouterr().err.count("error: standard output is closed") == 2
+    output = tmp_path / "labels.jsonl"
+    assert main(["predict", "--model", str(model_folder), "fine", "--output", str(output)]) == 0
+    assert len(output.read_text().splitlines()) == 1
+
+
+def test_answers_are_utf8_whatever_the_locale(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert main(["predict", "--model", str(model_folder), "--include_text", "good 😀"]) == 0
+    assert json.loads(stdout.buffer.getvalue().decode())["text"] == "good 😀"
+
+
+def test_an_empty_name_is_no_input(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "labels.jsonl"
+    output.write_text("precious\n")
+    command = ["predict", "--model", str(model_folder), "--output", str(output)]
+    assert main([*command, "--input", ""]) == 1
+    assert output.read_text() == "precious\n"
+    with pytest.raises(SystemExit) as error:
+        main([*command, "--text_column", "review", "fine"])
+    assert error.value.code == 2
+    assert "--text_column goes with --input" in capsys.readouterr().err
+
+
+def test_a_pipe_is_read_once(model_folder: Path, tmp_path: Path) -> None:
+    """As a job it was read for its digest first, and then waited for for ever."""
+    pipe, output = tmp_path / "texts.txt", tmp_path / "labels.jsonl"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("Great lamp\nBroke\n",))
+    writer.start()
+    command = ["predict", "--model", str(model_folder), "--input", str(pipe), "--include_text"]
+    assert main([*command, "--output", str(output)]) == 0
+    writer.join()
+    assert [row["text"] for row in lines_of(output.read_text())] == ["Great lamp", "Broke"]
 
 
 def test_a_failure_leaves_the_output_file_as_it_was(model_folder: Path, tmp_path: Path) -> None:

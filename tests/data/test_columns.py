@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
+import pandas as pd
 import pytest
 from review_files import Load, fasttext, load_with_own_cache, write
 
@@ -192,7 +194,12 @@ def test_missing_text_columns_are_named() -> None:
 def test_a_text_is_joined_to_its_title() -> None:
     assert joined({"title": "T", "text": "x"}, "text", "title", "batch:1") == "T: x"
     assert joined({"title": "", "text": "x"}, "text", "title", "batch:1") == "x"
-    assert joined({"title": None, "text": "x"}, "text", "title", "batch:1") == "x"
+    for missing in (None, float("nan"), np.float32("nan"), pd.NA):
+        assert joined({"title": missing, "text": "x"}, "text", "title", "batch:1") == "x"
+        with pytest.raises(ReviewError, match="in column 'text'"):
+            joined({"title": "T", "text": missing}, "text", "title", "batch:1")
+    with pytest.raises(ReviewError, match="7 in column 'title'"):
+        joined({"title": 7, "text": "x"}, "text", "title", "batch:1")
     assert joined({"title": "T", "text": "x"}, "text", None, "batch:1") == "x"
     with pytest.raises(ReviewError, match=r"^batch:2: None in column 'text'\. Leave it out\.$"):
         joined({"text": None}, "text", None, "batch:2", hint="Leave it out.")

@@ -59,7 +59,7 @@ def test_texts_need_no_label_column(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": "fine"}\n{"text": 5}\n', r"a\.jsonl:2: 5 in column 'text'"),
         ("a.jsonl", b'{"text": "fine"}\n{"text"\n', r"a\.jsonl:2: no valid JSON"),
         ("a.txt.bz2", bz2.compress(b"fine\n" * 9)[:-8], r"a\.txt\.bz2:\d+: the archive"),
-        ("a.parquet", b"", r"a\.parquet: texts are read from"),
+        ("a.parquet", b"", r"a\.parquet: not a kind of file .* lines of text"),
     ],
 )
 def test_unreadable_texts_are_named(
@@ -184,5 +184,7 @@ def test_a_header_without_a_text_is_an_error_where_no_row_follows(
     path = write(tmp_path / "x.csv", header)
     with pytest.raises(ReviewError, match=r"x\.csv:1: no text column"):
         list(read_texts(path))
+    with pytest.raises(ReviewError, match=r"x\.csv:1: a column name occurs twice"):
+        list(read_texts(write(path, b"text,text\nGreat,Terrible\n")))
     assert list(read_texts(write(path, b"id,text\n"))) == []
     assert list(read_texts(write(path, b""))) == []

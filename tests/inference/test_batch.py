@@ -16,6 +16,7 @@ from transformers import pipeline
 
 from sentiment_lstm.cli.main import main
 from sentiment_lstm.data import texts as texts_module
+from sentiment_lstm.data.texts import read_texts
 from sentiment_lstm.inference import batch
 from sentiment_lstm.inference.batch import BatchError, _finish, _identity, predict_file
 from sentiment_lstm.inference.predictor import _TRIAL, SentimentPredictor
@@ -184,6 +185,34 @@ def test_two_jobs_are_never_mixed(
     with pytest.raises(BatchError, match=rf"labels\.part-.* another job \(other {change}\)"):
         predict_file(model_folder, texts, output, rows=rows, chunk_size=CHUNK)
     assert part.read_bytes() == begun
+
+
+def test_the_same_bytes_by_another_ending_are_another_job(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A csv file that was called .txt: its lines are no rows."""
+    output, lines = tmp_path / "labels", tmp_path / "reviews.txt"
+    lines.write_text("".join(["id,text\n", *(f"{day},Day {day}: fine\n" for day in range(9))]))
+    begin_job(monkeypatch, 1, model_folder, lines, output, Rows())
+    table = lines.rename(lines.with_suffix(".csv"))
+    with pytest.raises(BatchError, match=r"another job \(other reading\)"):
+        predict_file(model_folder, table, output, chunk_size=CHUNK)
+
+
+def test_a_job_takes_no_pipe(model_folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "texts.txt")
+    with pytest.raises(BatchError, match="is a pipe or a device"):
+        predict_file(model_folder, tmp_path / "texts.txt", tmp_path / "labels")
+
+
+def test_a_carriage_return_stays_in_its_row(model_folder: Path, tmp_path: Path) -> None:
+    texts = ["Great.\rLove it", "Broke.\r\nDo not buy", 'Said "no"\nand, well']
+    lines = tmp_path / "texts.jsonl"
+    lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    predict_file(model_folder, lines, tmp_path / "x.csv", rows=Rows("csv", include_text=True))
+    with open(tmp_path / "x.csv", newline="", encoding="utf-8") as stream:
+        assert [row["text"] for row in csv.DictReader(stream)] == texts
+    assert list(read_texts(tmp_path / "x.csv")) == texts
 
 
 def test_a_job_of_version_0_1_is_left_alone(

@@ -131,6 +131,16 @@ def test_offsets_are_of_the_text_as_it_is(predictor: SentimentPredictor) -> None
     words = [word.text for word in found.words]
     assert words[:6] == ["I", "LOVE", "it", "It", "'s", "gooood"]
     assert words[6:] == ["do", "n\u2019t", "miss", "👍", "it", "!"]
+    # What the normalizer puts in the place of several characters has all of them.
+    found = predictor.explain('It&#39;s (Oooooh--OOO) we&#39;ll, "good" don&#39;t')
+    words = [word.text for word in found.words]
+    assert words[:6] == ["It", "&#39;s", "Oooooh", "OOO", "we", "&#39;ll"]
+    assert words[6:] == ["good", "do", "n&#39;t"]
+
+
+def test_a_beginning_is_looked_for_in_linear_time(predictor: SentimentPredictor) -> None:
+    found = predictor.explain("(" * 20_000 + "o" * 20_000 + "h").words
+    assert [word.end - word.start for word in found][-1] in (20_001, 2 + 40)
 
 
 def test_an_explanation_is_always_the_same(predictor: SentimentPredictor) -> None:

@@ -15,7 +15,9 @@ from transformers import PreTrainedTokenizerFast
 
 from sentiment_lstm import SentimentLSTMForSequenceClassification, SentimentPredictor
 from sentiment_lstm.cli.main import main
+from sentiment_lstm.data.labels import SEVERAL
 from sentiment_lstm.inference.predictor import Prediction
+from sentiment_lstm.inference.rows import Rows
 from sentiment_lstm.page import contents
 from sentiment_lstm.page.contents import (
     Answers,
@@ -152,6 +154,22 @@ def test_labels_are_counted_and_one_review_has_its_score() -> None:
     good, bad = prediction("POSITIVE", 0.25, 0.75), prediction("NEGATIVE", 1.0, 0.0)
     assert Answers(["a"] * 3, [bad, good, bad]).summary == "3 reviews: 2 NEGATIVE, 1 POSITIVE."
     assert Answers(["a"], [good]).summary == "POSITIVE, score 0.750"
+
+
+def test_answers_of_any_labels_are_those_of_the_command(
+    of_any_labels: SentimentPredictor,
+) -> None:
+    predictor, texts = of_any_labels, [TEXTS[0], "Great!", "A lamp.\rIt broke."]
+    answers = Answers(texts, predictor.predict(texts), predictor.label_set)
+    rows = Rows("csv", include_text=True, label_set=predictor.label_set)
+    names, *written = csv.reader(io.StringIO(answers.to_csv(), newline=""))
+    assert [names] == list(csv.reader([rows.header]))
+    assert [row[-1] for row in written] == texts
+    said = [row[1] for row in answers.to_rows()]
+    if predictor.label_set.problem_type == SEVERAL:
+        assert said == [", ".join(one.labels) or "none" for one in answers.predictions]
+    else:
+        assert said == [one.label for one in answers.predictions]
 
 
 # --- why -----------------------------------------------------------------------------------------
