@@ -84,8 +84,9 @@ def stages(teaching: list[str]) -> list[Stage]:
     Args:
         teaching: Options of `teacher.py`.
     """
-    teacher, student, language_model = (
-        RECIPES / f"{name}.yaml" for name in ("teacher", "distilled", "language_model")
+    teacher, student, language_model, adversarial = (
+        RECIPES / f"{name}.yaml"
+        for name in ("teacher", "distilled", "language_model", "adversarial")
     )
     sentences = ["runs/augmented/sentences.txt", "runs/augmented/rules.parquet"]
     soft = "runs/teacher/soft_labels.parquet"
@@ -152,7 +153,15 @@ def stages(teaching: list[str]) -> list[Stage]:
             ["-m", "sentiment_lstm", "train", str(student)],
             student,
             [start, words, *augmented],
-            ["runs/distilled/results.json"],
+            ["runs/distilled/results.json", "runs/distilled/model.safetensors"],
+        ),
+        Stage(
+            "adversarial",
+            "the model learns from all of it once more, and from words moved to where it errs",
+            ["-m", "sentiment_lstm", "train", str(adversarial)],
+            adversarial,
+            ["runs/distilled/model.safetensors", *augmented],
+            ["runs/adversarial/results.json"],
         ),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -308,6 +309,11 @@ def test_a_process_without_this_package_loads_the_same_tokenizer(
     # The name that transformers 4 knows, too.
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
     assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
+    # One that was loaded says nothing of where it was.
+    save_tokenizer(PreTrainedTokenizerFast.from_pretrained(tmp_path), tmp_path / "again")
+    again = json.loads((tmp_path / "again/tokenizer_config.json").read_text())
+    assert again.keys() == config.keys()
+    shutil.rmtree(tmp_path / "again")
     texts = [*REVIEWS, "_PAD quagga _UNK", "lamp " * 300]
     done = subprocess.run(
         [sys.executable, "-c", LOAD_ELSEWHERE, str(tmp_path)],

@@ -206,7 +206,7 @@ def build_tokenizer(
 def save_tokenizer(
     tokenizer: PreTrainedTokenizerBase, folder: str | os.PathLike[str]
 ) -> list[Path]:
-    """Save a tokenizer so that transformers 4 reads it too; see `write_old_class_name`.
+    """Save a tokenizer so that transformers 4 reads it too; see `write_portable_config`.
 
     Args:
         tokenizer: A fast tokenizer.
@@ -216,14 +216,15 @@ def save_tokenizer(
         The files.
     """
     paths = [Path(path) for path in tokenizer.save_pretrained(folder)]
-    write_old_class_name(folder)
+    write_portable_config(folder)
     return paths
 
 
-def write_old_class_name(folder: str | os.PathLike[str]) -> None:
-    """Name the class of a saved tokenizer as all versions of transformers do.
+def write_portable_config(folder: str | os.PathLike[str]) -> None:
+    """Leave in the config of a saved tokenizer what all versions of transformers read alike.
 
-    Version 5 writes a new name of `PreTrainedTokenizerFast`, and version 4 then finds no tokenizer.
+    Version 5 writes a new name of `PreTrainedTokenizerFast`, and version 4 then finds no tokenizer;
+    and of one that was loaded, from where, which is nobody's business.
 
     Args:
         folder: Where a tokenizer was saved, or none.
@@ -231,8 +232,11 @@ def write_old_class_name(folder: str | os.PathLike[str]) -> None:
     path = Path(folder, "tokenizer_config.json")
     if path.is_file():
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content.get("tokenizer_class") == "TokenizersBackend":
-            write_json(path, content | {"tokenizer_class": "PreTrainedTokenizerFast"})
+        kept = {name: content[name] for name in content.keys() - {"is_local", "local_files_only"}}
+        if kept.get("tokenizer_class") == "TokenizersBackend":
+            kept["tokenizer_class"] = "PreTrainedTokenizerFast"
+        if kept != content:
+            write_json(path, dict(sorted(kept.items())))
 
 
 def private_backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:

@@ -17,7 +17,7 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from ..data.sources import file_digest
 from ..files import dump_json, naming_full_disk, sync_folder, write_json
-from ..tokenization import write_old_class_name
+from ..tokenization import write_portable_config
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class SealingTrainer(Trainer):
             super()._save(output_dir, state_dict)
         finally:
             self.args.hub_token = token
-        write_old_class_name(output_dir or str(self.args.output_dir))
+        write_portable_config(output_dir or str(self.args.output_dir))
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Nothing: `Trainer` comes here when it has saved, before the checkpoint is whole."""

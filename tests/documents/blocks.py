@@ -90,6 +90,7 @@ STAND_INS = {
     # Finished runs, which take their time.
     "runs/default": "runs/demo",
     "runs/distilled": "runs/demo",
+    "runs/adversarial": "runs/demo",
     "minilm": "tfidf",  # which comes with the extra `benchmark`, and has much to read
     "mpnet": "tfidf",
     # The benchmark split, which is not part of the checkout.
@@ -111,6 +112,9 @@ SHORTENED = {
     "sentiment-lstm train scripts/recipes/fine_tune.yaml": "--hidden_size 256 --embedding_size 128",
     "sentiment-lstm train scripts/recipes/distilled.yaml": (
         f"{_OWN} --unlabelled runs/augmented/texts.txt --init_from null --extra_words null"
+    ),
+    "sentiment-lstm train scripts/recipes/adversarial.yaml": (
+        f"{_OWN} --unlabelled runs/augmented/texts.txt --hidden_size null --embedding_size null"
     ),
     "sentiment-lstm pretrain": f"{_ONE_STEP} {_UNLABELLED} --hidden_size 8 --embedding_size 4",
     "sentiment-lstm pretrain scripts/recipes/language_model.yaml": (

@@ -20,7 +20,10 @@ from sentiment_lstm.cli.main import main as cli
 from sentiment_lstm.training import teachers
 from sentiment_lstm.training.distillation import read_soft_labels, text_key
 
-STAGES = ["sentences", "teacher", "augment", "words", "vectors", "language model", "student"]
+STAGES = [
+    *("sentences", "teacher", "augment", "words", "vectors"),
+    *("language model", "student", "adversarial"),
+]
 # What makes the stages' own recipes tiny; all else is as it will be run.
 TINY: dict[str, Any] = {
     "max_vocab_size": 3000,  # the emoji among them
@@ -62,10 +65,12 @@ def workshop(
         "train": [f"{review_file}:train[:20]", f"{review_file}:train[20:40]"],
         "validation": f"{review_file}:train[40:]",
     }
-    for name in ("teacher", "language_model", "distilled"):
+    for name in ("teacher", "language_model", "distilled", "adversarial"):
         fields = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
         made = [path for path in fields["unlabelled"] if path.startswith("runs/")]
         fields |= TINY | sources | {"unlabelled": [str(texts), *made]}
+        if name == "adversarial":  # keeps the tokenizer of `distilled`
+            del fields["max_vocab_size"]
         (tmp_path / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(fields))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(model, "RECIPES", tmp_path / "recipes")
@@ -138,7 +143,7 @@ def test_all_stages_lead_to_a_model_and_resume(
 ) -> None:
     commands = [
         *("sentences.py", "teacher.py", "augment.py"),
-        *("extra_words.py", "word_vectors.py", "pretrain", "train"),
+        *("extra_words.py", "word_vectors.py", "pretrain", "train", "train"),
     ]
     labels = workshop / "runs/teacher/soft_labels.parquet"
 
@@ -153,15 +158,15 @@ def test_all_stages_lead_to_a_model_and_resume(
     make()
     assert ran == commands[1:], "what is finished is not done again"
     printed = capsys.readouterr().out
-    assert "[1/7] sentences: finished" in printed
-    assert "[2/7] teacher: teachers learn" in printed
-    assert "the model: runs/distilled" in printed
+    assert "[1/8] sentences: finished" in printed
+    assert "[2/8] teacher: teachers learn" in printed
+    assert "the model: runs/adversarial" in printed
     ran.clear()
     make()
     assert ran == []
 
     # Every text that the student reads, and what it was taught about it.
-    results = results_of(workshop / "runs/distilled")
+    results = results_of(workshop / "runs/adversarial")
     assert results.number_of_reviews("train") == 40
     taught = read_soft_labels(workshop / "runs/augmented/soft_labels.parquet")
     judged = read_soft_labels(labels)
@@ -176,7 +181,7 @@ def test_all_stages_lead_to_a_model_and_resume(
     (workshop / "runs/augmented/sentences.txt").write_text("\n".join([*sentences, "New to me."]))
     with pytest.raises(SystemExit, match="a stage ended with code"):
         make()  # what the student starts from is in a folder that holds a run without it
-    assert ran == commands[1:-1]
+    assert ran == commands[1:-2]
     assert text_key("New to me.") in read_soft_labels(labels)
 
     # A file that is gone is made again.
