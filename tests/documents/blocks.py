@@ -114,7 +114,7 @@ SHORTENED = {
         f"{_OWN} --unlabelled runs/augmented/texts.txt --init_from null --extra_words null"
     ),
     "sentiment-lstm train scripts/recipes/adversarial.yaml": (
-        f"{_OWN} --unlabelled runs/augmented/texts.txt --hidden_size null --embedding_size null"
+        f"{_OWN} --unlabelled runs/augmented/texts.txt"
     ),
     "sentiment-lstm pretrain": f"{_ONE_STEP} {_UNLABELLED} --hidden_size 8 --embedding_size 4",
     "sentiment-lstm pretrain scripts/recipes/language_model.yaml": (
