@@ -38,6 +38,7 @@ from sentiment_lstm.files import BASELINES_FILE, CURVE_FILE, RECIPE_FILE, RESULT
 from sentiment_lstm.hub.baselines import Baseline, read_baselines, write_baselines
 from sentiment_lstm.training.recipe import read_recipe, reading_options
 from sentiment_lstm.training.run import train
+from sentiment_lstm.training.starting import is_classifier
 from sentiment_lstm.training.teachers import (
     CLASSIFIERS,
     READ_AT_LEAST,
@@ -138,9 +139,16 @@ def train_on_fewer(folder: Path, sizes: list[int], output: Path) -> list[Path]:
         The model folder of each size.
 
     Raises:
-        ValueError: If a size is not below the number of training reviews.
+        ValueError: If a size is not below the number of training reviews, or the recipe starts
+            from a classifier, which has learned from all of them.
     """
     recipe = read_recipe(folder / RECIPE_FILE)
+    start = recipe.training.init_from
+    if start is not None and is_classifier(start):
+        raise ValueError(
+            f"the recipe of {folder} starts from {start}, which knows all the reviews: give "
+            "--sizes to the run that this was trained by"
+        )
     texts, labels = read_reviews(recipe.reviews.train, **reading_options(recipe.fields))
     if max(sizes) >= len(texts) or min(sizes) < 2:
         raise ValueError(f"sizes are from 2 to {len(texts) - 1}, not {sizes}")

@@ -298,9 +298,10 @@ def joined(
 
 def _is_missing(value: Any) -> bool:
     """Whether a title is none: empty, or what pandas has in the place of one."""
-    if value is None or type(value).__name__ == "NAType":
+    if type(value).__name__ in ("NAType", "NaTType"):  # which are compared with nothing
         return True
-    return bool(math.isnan(value)) if isinstance(value, numbers.Real) else value == ""
+    # Of all values NaN alone is not itself.
+    return not value or bool(isinstance(value, numbers.Real) and value != value)
 
 
 def without_label(line: str) -> str:
@@ -491,7 +492,7 @@ def _read_fasttext(path: Path, name: str, columns: Columns) -> Iterator[Item]:
     hint = SKIP_HINT if columns.coding is not None else _SAY_LABELS
     for where, line in read_numbered_lines(path, name, columns.max_line_bytes):
         mark, _, text = line.partition(" ")
-        if columns.label_set is not None and mark.startswith(_LABEL_MARK):
+        if columns.coding is not None and mark.startswith(_LABEL_MARK):
             mark = _LABEL_MARK + label_code(mark.removeprefix(_LABEL_MARK))  # as in other formats
         label = coding.get(mark)
         if label is not None and not text.startswith(_LABEL_MARK):

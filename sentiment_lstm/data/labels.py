@@ -133,7 +133,8 @@ def means_sentiment(config: PreTrainedConfig) -> bool:
     label_set = LabelSet.of_config(config)
     if label_set.problem_type != SINGLE or len(label_set.names) != 2:
         return False
-    return config.problem_type is None or {*map(label_meaning, label_set.names)} == {0, 1}
+    words = {LABEL_WORDS.get(label_code(name)) for name in label_set.names}
+    return config.problem_type is None or words == {0, 1}
 
 
 def label_meaning(label: object) -> int | str:

@@ -298,7 +298,8 @@ def check_header(header: Sequence[str], where: str) -> None:
     Raises:
         ReviewError: If it does.
     """
-    if len(set(header)) < len(header):
+    named = [name for name in header if name]  # of columns without a name there may be several
+    if len(set(named)) < len(named):
         raise ReviewError(f"{where}: a column name occurs twice in the header {shorten(header)}.")
 
 

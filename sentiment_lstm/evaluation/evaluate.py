@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..data.dataset import label_set_of
-from ..data.labels import BINARY, NUMBER, SEVERAL, SINGLE, LabelSet, label_meaning, means_sentiment
+from ..data.labels import (
+    BINARY,
+    NUMBER,
+    SEVERAL,
+    SINGLE,
+    LabelSet,
+    label_code,
+    label_meaning,
+    means_sentiment,
+)
 from ..data.sources import ReviewError
 from ..data.texts import chunks
 from ..extras import require
@@ -244,8 +253,9 @@ def _labels_of(
     theirs = label_set_of(reviews)
     if theirs.problem_type == label_set.problem_type == NUMBER:
         return np.array(labels, dtype=np.float64)
-    known = {label_meaning(name): number for number, name in enumerate(label_set.names)}
-    numbers = [known.get(label_meaning(name)) for name in theirs.names]
+    by = label_meaning if theirs == BINARY else label_code
+    known = {by(name): number for number, name in enumerate(label_set.names)}
+    numbers = [known.get(by(name)) for name in theirs.names]
     if is_sentiment and theirs == BINARY and numbers == [None, None]:
         numbers = [0, 1]  # by names of the model's own
     if theirs.problem_type != label_set.problem_type or None in numbers:

@@ -61,7 +61,8 @@ class Answers:
         """What was said, in a sentence or two."""
         if len(self.texts) == 1:
             (only,) = self.predictions
-            return f"{self._answer(only)}, score {only.score:.3f}"
+            several = self.label_set.problem_type == SEVERAL
+            return self._answer(only) + ("" if several else f", score {only.score:.3f}")
         counts = Counter(map(self._answer, self.predictions)).most_common()
         said = ", ".join(f"{number:,} {label}" for label, number in counts)
         more = f" The table shows the first {ROWS:,}." if len(self.texts) > ROWS else ""

@@ -74,7 +74,9 @@ def test_evaluate_is_told_what_labels_mean_and_how_long_lines_are(
     assert "labels: '5' must be LABEL=MEANING" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("names", [("spam", "ham"), ("ham", "spam"), ("1", "2"), ("2", "1")])
+@pytest.mark.parametrize(
+    "names", [("spam", "ham"), ("ham", "spam"), ("1", "2"), ("2", "1"), ("0", "1")]
+)
 def test_evaluate_takes_the_names_of_two_labels_from_the_model(
     names: tuple[str, str], model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,9 +89,14 @@ def test_evaluate_takes_the_names_of_two_labels_from_the_model(
     assert main(["evaluate", str(model_folder), str(reviews)]) == 0
     (metrics,) = json.loads(capsys.readouterr().out).values()
     assert sum(metrics["confusion_matrix"][0]) == 1, "the first of the model's labels"
-    reviews.write_text('{"text": "Hello there", "label": 0}\n')
+    lines = reviews.with_suffix(".ft.txt")
+    lines.write_text(f"__label__{names[0]} Hello there\n")
+    assert main(["evaluate", str(model_folder), str(lines)]) == 0
+    (metrics,) = json.loads(capsys.readouterr().out).values()
+    assert sum(metrics["confusion_matrix"][0]) == 1
+    reviews.write_text('{"text": "Hello there", "label": 9}\n')
     assert main(["evaluate", str(model_folder), str(reviews)]) == 1
-    assert "unknown label 0" in capsys.readouterr().err
+    assert "unknown label 9" in capsys.readouterr().err
 
 
 def test_train_from_a_recipe_to_a_folder(

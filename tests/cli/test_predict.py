@@ -187,7 +187,7 @@ def test_a_pipe_is_read_once(model_folder: Path, tmp_path: Path) -> None:
     """As a job it was read for its digest first, and then waited for for ever."""
     pipe, output = tmp_path / "texts.txt", tmp_path / "labels.jsonl"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=("Great lamp\nBroke\n",))
+    writer = threading.Thread(target=pipe.write_text, args=("Great lamp\nBroke\n",), daemon=True)
     writer.start()
     command = ["predict", "--model", str(model_folder), "--input", str(pipe), "--include_text"]
     assert main([*command, "--output", str(output)]) == 0

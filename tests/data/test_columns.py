@@ -194,12 +194,13 @@ def test_missing_text_columns_are_named() -> None:
 def test_a_text_is_joined_to_its_title() -> None:
     assert joined({"title": "T", "text": "x"}, "text", "title", "batch:1") == "T: x"
     assert joined({"title": "", "text": "x"}, "text", "title", "batch:1") == "x"
-    for missing in (None, float("nan"), np.float32("nan"), pd.NA):
+    for missing in (None, float("nan"), np.float32("nan"), pd.NA, pd.NaT):
         assert joined({"title": missing, "text": "x"}, "text", "title", "batch:1") == "x"
         with pytest.raises(ReviewError, match="in column 'text'"):
             joined({"title": "T", "text": missing}, "text", "title", "batch:1")
-    with pytest.raises(ReviewError, match="7 in column 'title'"):
-        joined({"title": 7, "text": "x"}, "text", "title", "batch:1")
+    for wrong in (7, 10**400):
+        with pytest.raises(ReviewError, match="in column 'title'"):
+            joined({"title": wrong, "text": "x"}, "text", "title", "batch:1")
     assert joined({"title": "T", "text": "x"}, "text", None, "batch:1") == "x"
     with pytest.raises(ReviewError, match=r"^batch:2: None in column 'text'\. Leave it out\.$"):
         joined({"text": None}, "text", None, "batch:2", hint="Leave it out.")

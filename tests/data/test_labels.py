@@ -322,6 +322,8 @@ def test_numbers_are_the_same_labels_with_a_point_or_without(
     path = write_rows(tmp_path / name, [1.0, 1.5, 2.0, 1.0])
     for labels in ([1.0, 1.5, 2.0], ["1.0", "1.5", "2.00"], [1, 1.5, 2]):
         assert load(path, labels=labels)["label"][:] == [0, 1, 2, 0]
+    path = write_rows(tmp_path / name, [1.0, 2.0, 2.0, 1.0])
+    assert load(path, labels={1.0: 0, "2": 1})["label"][:] == [0, 1, 1, 0]
     assert label_code("-1.0") == label_code(-1) == "-1"
     assert [label_code(label) for label in ("1.05", "v1.0", ".0", "1.")] == [
         *("1.05", "v1.0", ".0", "1."),

@@ -186,5 +186,6 @@ def test_a_header_without_a_text_is_an_error_where_no_row_follows(
         list(read_texts(path))
     with pytest.raises(ReviewError, match=r"x\.csv:1: a column name occurs twice"):
         list(read_texts(write(path, b"text,text\nGreat,Terrible\n")))
+    assert list(read_texts(write(path, b"id,text,,\n1,Great,,\n"))) == ["Great"]
     assert list(read_texts(write(path, b"id,text\n"))) == []
     assert list(read_texts(write(path, b""))) == []

@@ -192,6 +192,10 @@ def test_labels_are_found_by_name() -> None:
         _labels_of(reviews, NUMBERS)
     binary = reviews.cast_column("label", datasets.ClassLabel(names=["NEGATIVE", "POSITIVE"]))
     assert _labels_of(binary, LabelSet(("pos", "neg"))).tolist() == [1, 0]
+    three = ["negative", "0", "positive"]
+    own = datasets.Dataset.from_dict({"text": ["a"] * 3, "label": [0, 1, 2]})
+    own = own.cast_column("label", datasets.ClassLabel(names=three))
+    assert _labels_of(own, LabelSet(tuple(three))).tolist() == [0, 1, 2]
     two = LabelSet(("schlecht", "gut"))
     assert _labels_of(binary, two, is_sentiment=True).tolist() == [0, 1]
     with pytest.raises(ReviewError, match="the model's schlecht, gut: say what each means"):
