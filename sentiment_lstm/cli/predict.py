@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..data.sources import is_stream
 from ..files import default_model
 from ..outputs import Output
 from .common import (
@@ -115,7 +116,7 @@ def _run(options: argparse.Namespace) -> None:
 
     rows = Rows(options.format, options.include_text)
     # A device or a FIFO cannot be taken up where it was left.
-    is_job = options.input is not None and not _is_stream(options.input)
+    is_job = options.input is not None and not is_stream(options.input)
     if is_job and output is not None and not output.is_stream:
         from ..inference.batch import predict_file
 
@@ -168,11 +169,6 @@ def _refuse_several_processes() -> None:
             f"this is one of {count} processes (WORLD_SIZE), and a prediction is the work of one: "
             "start it without torchrun or accelerate, or let Ray share it out: --engine ray"
         )
-
-
-def _is_stream(path: str) -> bool:
-    """Whether a path is there, and is a pipe or a device: what was read of it is gone."""
-    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def _hold(output: Output | None) -> AbstractContextManager[None]:

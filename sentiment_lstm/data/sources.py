@@ -121,6 +121,15 @@ def file_format(name: str) -> str | None:
     return extension if extension in FORMATS else None
 
 
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is there, and is a pipe or a device: what was read of it is gone.
+
+    Args:
+        path: To be read.
+    """
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
+
+
 def file_digest(path: str | os.PathLike[str]) -> str:
     """Compute what identifies the content of a file: the SHA-256 of its bytes.
 

@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 from transformers.utils.hub import TRANSFORMERS_DYNAMIC_MODULE_NAME
 
 from ..data.readers import format_of
-from ..data.sources import ACCEPTED_TEXTS, MAX_LINE_BYTES, file_digest
+from ..data.sources import ACCEPTED_TEXTS, MAX_LINE_BYTES, file_digest, is_stream
 from ..data.texts import chunks, read_texts
 from ..files import naming_full_disk
 from ..locks import hold
@@ -89,8 +89,9 @@ def predict_file(
     output = Path(os.path.realpath(output))
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output}: there is no folder {output.parent}")
-    reading = format_of(Path(texts).expanduser(), ACCEPTED_TEXTS)
-    if not Path(texts).expanduser().is_file():
+    path = Path(texts).expanduser()
+    reading = format_of(path, ACCEPTED_TEXTS)
+    if is_stream(path):
         raise BatchError(f"{texts}: is a pipe or a device, and a job reads its texts twice")
     with naming_full_disk(output), hold(lock_of(output), str(output)):
         texts_digest = file_digest(texts)
