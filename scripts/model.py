@@ -36,14 +36,14 @@ RECIPES = SCRIPTS / "recipes"
 MEASURED = RESULTS / "model.json"
 STATE = Path("runs/model.json")
 # MPNet learns from 12,000 of the reviews, which take half an hour without a GPU, and is asked of no
-# review whose label TF-IDF, by folds, finds probable. What it has said of the texts of the recipe
+# review whose label TF-IDF, by folds, is sure of. What it has said of the texts of the recipe
 # and of our sentences lies beside the results: of what a change of the templates makes of these it
 # is not asked.
 TEACHER = [
     *("--members", "tfidf", "--once", "mpnet", "--once_train"),
     "../shared/data/kaggle_train.ft.txt",
     "../shared/data/amazon_other_train.ft.txt.bz2:train[:10000]",
-    *("--sure", "0.504", "--answers", "docs/results/answers", "--only_answered"),
+    *("--sure", "0.9", "--answers", "docs/results/answers", "--only_answered"),
 ]
 
 
@@ -91,7 +91,7 @@ def stages(teaching: list[str]) -> list[Stage]:
     sentences = ["runs/augmented/sentences.txt", "runs/augmented/rules.parquet"]
     soft = "runs/teacher/soft_labels.parquet"
     augmented = ["runs/augmented/texts.txt", "runs/augmented/soft_labels.parquet"]
-    words = "runs/augmented/words.txt"
+    words, meant = "runs/augmented/words.txt", "runs/augmented/meant.txt"
     vectors = ["runs/word_vectors/model.safetensors", "runs/word_vectors/words.txt"]
     start = "runs/language_model/model.safetensors"
     return [
@@ -122,21 +122,24 @@ def stages(teaching: list[str]) -> list[Stage]:
         ),
         Stage(
             "words",
-            "what MPNet knows and reviews seldom say enters the vocabulary",
+            "what MPNet knows and reviews seldom say enters the vocabulary, and what is misspelt",
             [
                 *(str(SCRIPTS / "extra_words.py"), str(teacher)),
                 *("--of", "mpnet", "--output_file", words),
             ],
             teacher,
             [],
-            [words],
+            [words, meant],
         ),
         Stage(
             "vectors",
             "MPNet reads every word of the vocabulary by itself",
-            [str(SCRIPTS / "word_vectors.py"), str(student), "--of", "mpnet", "--sentiment", "24"],
+            [
+                *(str(SCRIPTS / "word_vectors.py"), str(student)),
+                *("--of", "mpnet", "--sentiment", "24", "--meant", meant),
+            ],
             student,
-            [*augmented, words],
+            [*augmented, words, meant],
             vectors,
         ),
         Stage(

@@ -1,7 +1,7 @@
 """Take the word vectors of a transformer to start from, in the place of random ones.
 
     python scripts/word_vectors.py scripts/recipes/default.yaml [--of mpnet]
-        [--sentiment 24] [--output_dir runs/word_vectors]
+        [--sentiment 24] [--meant runs/augmented/meant.txt] [--output_dir runs/word_vectors]
 
 Each word of the recipe's vocabulary is read by the pretrained MiniLM, or MPNet, by itself; the mean
 of the states of its pieces, reduced to the recipe's `embedding_size` by principal components, is
@@ -12,7 +12,8 @@ and most of it is lost with the smaller principal components. They are those of 
 squares, from the words that the teachers have read to all others: of what MPNet says of 3,000 words
 left out, 24 such dimensions tell 84 % in three frames, 65 % of words by themselves. What an emoji
 or an emoticon shows is read in words: a tokenizer may not know the sign, and Unicode has a name for
-each emoji ("face with open mouth vomiting"). The folder is one for the field `init_from`, whose
+each emoji ("face with open mouth vomiting"). With `--meant`, the file that `extra_words.py` writes,
+a misspelling is read as the word that is meant. The folder is one for the field `init_from`, whose
 vectors go to the same words; its `words.txt` has these, for `extra_words`. MiniLM comes with the
 extra `benchmark`, MPNet with `teacher`.
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 import argparse
 import sys
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,7 @@ def word_vectors(
     batch_size: int = 512,
     sentiment: int = 0,
     said: NDArray[np.float64] | None = None,
+    meant: Mapping[str, str] | None = None,
 ) -> torch.Tensor:
     """Reduce what a transformer says of words, by themselves or in frames, to vectors.
 
@@ -64,6 +67,7 @@ def word_vectors(
         sentiment: How many dimensions are for what `said` says.
         said: Log-odds of POSITIVE of each word in each frame, `(words, frames)`, NaN where they are
             unknown; see `said_of`.
+        meant: Misspelling -> the word that is read in its place.
 
     Returns:
         `(words, size)` float32, of mean zero; principal components, the largest last, and behind
@@ -88,7 +92,7 @@ def word_vectors(
     if sentiment > size:
         raise ValueError(f"sentiment is {sentiment} of no more than {size} dimensions")
     in_bf16 = computes_in_bf16(torch.device("cpu"))
-    spoken = list(map(_spoken, words))
+    spoken = [_spoken((meant or {}).get(word, word)) for word in words]
     # Shortest first: a name of ten pieces would have a whole batch of words padded to ten.
     order = sorted(range(len(words)), key=lambda index: len(spoken[index]))
     frames = FRAMES if sentiment else FRAMES[:1]
@@ -155,6 +159,17 @@ def _spoken(word: str) -> str:
     return word
 
 
+def _read_meant(path: Path) -> dict[str, str]:
+    """What `extra_words.py` wrote: misspelling -> the word."""
+    meant: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        found = line.split()
+        if len(found) != 2:
+            raise ValueError(f"{path}, line {number}: a misspelling and the word, not {line!r}")
+        meant[found[0]] = found[1]
+    return meant
+
+
 def main() -> None:
     """Write a folder for `init_from`."""
     parser = argparse.ArgumentParser(
@@ -168,6 +183,7 @@ def main() -> None:
     parser.add_argument(
         "--sentiment", type=int, default=0, help="dimensions for what the soft labels say of words"
     )
+    parser.add_argument("--meant", type=Path, help="misspellings, and the word that each means")
     parser.add_argument("--output_dir", type=Path, default=Path("runs/word_vectors"))
     options, fields = parser.parse_known_args()
     try:
@@ -193,6 +209,7 @@ def main() -> None:
             recipe.model.initializer_range,
             sentiment=options.sentiment,
             said=said,
+            meant=_read_meant(options.meant) if options.meant else None,
         )
     except ModuleNotFoundError as error:
         sys.exit(f"word_vectors: {error.name} is needed: pip install '.[benchmark]'")

@@ -75,6 +75,22 @@ def misspell(text: str, random: Random, number: int = 1) -> str:
     return text
 
 
+def misspellings(word: str) -> list[str]:
+    """All that `misspell` makes of a word with two letters swapped, one dropped or one doubled.
+
+    A letter hit beside its key makes twice as many, each half as likely: those are left out.
+
+    Args:
+        word: A word.
+
+    Returns:
+        The misspelt words, each once; none for a word of fewer than three letters.
+    """
+    places = range(1, len(word) - 1)
+    found = dict.fromkeys(slip(word, at) for at in places for slip in _SLIPS)
+    return [other for other in found if other != word]
+
+
 def contract(text: str) -> str:
     """Write contractions for full forms: `It is not` becomes `It's not`, `do not` `don't`."""
     for pattern, short in (*_IRREGULAR, (_NOT, r"\1n't"), *_VERBS):
@@ -114,18 +130,21 @@ CHANGES: dict[str, Callable[[str, Random], list[str]]] = {
 }
 
 
+# The letter at a place, swapped with the next one, dropped, doubled.
+_SLIPS: tuple[Callable[[str, int], str], ...] = (
+    lambda word, at: word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+    lambda word, at: word[:at] + word[at + 1 :],
+    lambda word, at: word[: at + 1] + word[at:],
+)
+
+
 def _typo(word: str, random: Random) -> str:
     # The first letter stays: people read by it, and rarely mistype it.
     at = 1 + int(random.random() * (len(word) - 2))
-    before, letter, after = word[:at], word[at], word[at + 1 :]
     kind = int(random.random() * 4)
-    if kind == 0 and letter != after[0]:
-        return before + after[0] + letter + after[1:]
-    if kind == 1:
-        return before + after
-    if kind == 2:
-        return before + letter + letter + after
-    return before + _beside(letter, random) + after
+    if kind < len(_SLIPS) and (made := _SLIPS[kind](word, at)) != word:
+        return made
+    return word[:at] + _beside(word[at], random) + word[at + 1 :]
 
 
 def _beside(letter: str, random: Random) -> str:

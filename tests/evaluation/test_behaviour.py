@@ -21,7 +21,13 @@ from sentiment_lstm.evaluation.behaviour import (
     positive_of,
     training_sentences,
 )
-from sentiment_lstm.evaluation.perturbations import CHANGES, contract, misspell, perturb
+from sentiment_lstm.evaluation.perturbations import (
+    CHANGES,
+    contract,
+    misspell,
+    misspellings,
+    perturb,
+)
 from sentiment_lstm.evaluation.templates import (
     DIRECTION,
     HALVES,
@@ -404,6 +410,20 @@ def test_typos_are_of_one_letter_within_words() -> None:
     two = misspell("wonderful colours", Random(1), 2).split()
     assert two[0] != "wonderful"
     assert two[1] != "colours"
+
+
+@pytest.mark.parametrize("word", ["brilliant", "poor", "three"])
+def test_misspellings_are_what_typos_make_but_for_a_key_beside(word: str) -> None:
+    every = misspellings(word)
+    assert len(every) == len(set(every))
+    assert word not in every
+    drawn = {misspell(word, Random(seed)) for seed in range(2000)}
+    beside = {
+        other
+        for other in drawn
+        if len(other) == len(word) and sum(map(str.__ne__, word, other)) == 1
+    }
+    assert drawn - beside == set(every)
 
 
 def test_contractions() -> None:

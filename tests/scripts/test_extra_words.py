@@ -86,3 +86,39 @@ def test_a_recipe_says_which_forms_there_are(
     monkeypatch.setattr("sys.argv", ["x", "--train", str(texts), *arguments])
     with pytest.raises(SystemExit):
         extra_words.main()
+
+
+def test_words_on_which_the_label_depends_are_told_from_others() -> None:
+    texts = [f"{'awful' if label == 0 else 'lovely'} thing for the money" for label in (0, 1) * 9]
+    texts[0] += " lovely lovely lovely"
+    assert extra_words.telling_words(texts, [0, 1] * 9, 2) == ["awful", "lovely"]
+    assert len(extra_words.telling_words(texts, [0, 1] * 9, 9)) == 4, "of four letters and more"
+
+
+def test_what_is_misspelt_is_no_other_word() -> None:
+    meant = extra_words.misspelt(["poor", "pour", "good"], {"por", "god"})
+    pour = ["puor", "pur", "poour", "poru", "pouur"]
+    assert meant == {"poro": "poor", **dict.fromkeys(pour, "pour"), "godo": "good"}, "not goood"
+    assert list(iter_words(meant)) == [[word] for word in meant], "what a text can say"
+
+
+def test_a_recipe_says_what_is_misspelt(
+    tiny_minilm: PretrainedTransformer,
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe, path = write_recipe(), tmp_path / "words.txt"
+    arguments = ["--of", "minilm", "--misspelt", "2", "--output_file", str(path)]
+    monkeypatch.setattr("sys.argv", ["x", str(recipe), *arguments])
+    extra_words.main()
+    listed = path.read_text(encoding="utf-8").splitlines()
+    lines = (tmp_path / "meant.txt").read_text(encoding="utf-8").splitlines()
+    meant = dict(line.split() for line in lines)
+    assert len({*meant.values()}) == 2
+    assert listed[-len(meant) :] == list(meant), "the last ones, each once"
+    assert len(listed) == len({*listed})
+    vocabulary = make_tokenizer(
+        read_recipe(recipe).tokenizer, load_all(read_recipe(recipe).reviews)
+    ).get_vocab()
+    assert {*meant.values()} <= vocabulary.keys(), "words of the reviews"

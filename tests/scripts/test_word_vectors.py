@@ -72,6 +72,29 @@ def test_what_a_sign_shows_is_read(tiny_minilm: PretrainedTransformer) -> None:
     assert not torch.equal(found[0], found[1])
 
 
+def test_a_misspelling_is_read_as_what_is_meant(
+    tiny_minilm: PretrainedTransformer,
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listed, meant = tmp_path / "words.txt", tmp_path / "meant.txt"
+    listed.write_text("lamp\nlmap\nlampp\n")
+    meant.write_text("lmap lamp\n")
+    recipe = write_recipe(extra_words=str(listed), embedding_size=8)
+    folder = tmp_path / "vectors"
+    options = ["--meant", str(meant), "--output_dir", str(folder)]
+    monkeypatch.setattr("sys.argv", ["word_vectors", str(recipe), *options])
+    word_vectors.main()
+    weight = load_file(folder / "model.safetensors")["embeddings.weight"]
+    ids = PreTrainedTokenizerFast.from_pretrained(folder).get_vocab()
+    assert torch.allclose(weight[ids["lmap"]], weight[ids["lamp"]], atol=1e-5)
+    assert not torch.allclose(weight[ids["lampp"]], weight[ids["lamp"]], atol=1e-3)
+    meant.write_text("lmap lamp\nlampp\n")
+    with pytest.raises(SystemExit, match=r"meant.txt, line 2: a misspelling and .* not 'lampp'"):
+        word_vectors.main()
+
+
 def test_what_teachers_say_of_words_is_kept_of_their_vectors(
     tiny_minilm: PretrainedTransformer, tokenizer: PreTrainedTokenizerFast
 ) -> None:
