@@ -34,8 +34,8 @@ from sentiment_lstm.cli.common import read_overrides
 from sentiment_lstm.evaluation.perturbations import misspellings
 from sentiment_lstm.files import write_text
 from sentiment_lstm.tokenization import count_words, iter_words
-from sentiment_lstm.training.recipe import Recipe, read_recipe, reading_options
-from sentiment_lstm.training.teachers import PRETRAINED, read_reviews
+from sentiment_lstm.training.recipe import read_recipe
+from sentiment_lstm.training.teachers import PRETRAINED
 
 # Lies beside the words.
 MEANT_FILE = "meant.txt"
@@ -158,11 +158,6 @@ def misspelt(words: Collection[str], known: Collection[str]) -> dict[str, str]:
     return meant
 
 
-def _misspelt_in(recipe: Recipe, number: int, known: Collection[str]) -> dict[str, str]:
-    reviews = read_reviews(recipe.reviews.train, **reading_options(recipe.fields))
-    return misspelt(telling_words(*reviews, number), known)
-
-
 def _stems(word: str, ending: str) -> Iterator[str]:
     """What a word may be without its ending, as English spells it."""
     stem = word.removesuffix(ending)
@@ -208,13 +203,14 @@ def main() -> None:
         whole = whole_words(options.of)
         words, meant = [*whole, *emoji(), *emoticons()], {}
         if options.recipe is not None:
-            recipe = read_recipe(options.recipe, overrides)
-            counts = count_words(texts_of(recipe, FOLDER))
+            texts, labels = texts_of(read_recipe(options.recipe, overrides), FOLDER)
+            counts = count_words(texts)
             said = [word for word, count in counts.items() if count >= _TWICE]
             often = [word for word in said if counts[word] >= _OFTEN]
             basic = {*whole, *filter(_WORD.fullmatch, often)}
             words = list(dict.fromkeys([*words, *inflections(said, basic)]))
-            meant = _misspelt_in(recipe, options.misspelt, {*words, *often})
+            telling = telling_words(texts[: len(labels)], labels, options.misspelt)
+            meant = misspelt(telling, {*words, *often})
             words += meant
         folder = options.output_file.parent
         folder.mkdir(parents=True, exist_ok=True)

@@ -134,7 +134,7 @@ def _measured() -> Iterator[str]:
             yield from words
 
 
-def texts_of(recipe: Recipe, folder: Path) -> list[str]:
+def texts_of(recipe: Recipe, folder: Path) -> tuple[list[str], list[int]]:
     """The texts that a recipe learns from, without the sentences of the folder.
 
     Args:
@@ -142,16 +142,16 @@ def texts_of(recipe: Recipe, folder: Path) -> list[str]:
         folder: Where the sentences go.
 
     Returns:
-        Them all.
+        Them all, and the label of each of the first, which are its reviews.
 
     Raises:
         ReviewError: If one cannot be read.
     """
     reviews = recipe.reviews
-    texts, _ = read_reviews(reviews.train, **reading_options(recipe.fields))
+    texts, labels = read_reviews(reviews.train, **reading_options(recipe.fields))
     own = folder / SENTENCES_FILE
     others = [source for source in reviews.unlabelled if Path(source) != own]
-    return texts + read_texts(others, reviews.max_line_bytes)
+    return texts + read_texts(others, reviews.max_line_bytes), labels
 
 
 def write_sentences(
@@ -202,7 +202,7 @@ def main() -> None:
     try:
         overrides = read_overrides(fields)
         if options.recipe is not None:
-            texts = texts_of(read_recipe(options.recipe, overrides), folder)
+            texts, _ = texts_of(read_recipe(options.recipe, overrides), folder)
             others = parts_of(texts, options.parts) + framed_words(texts, options.words)
         elif overrides:
             parser.error(f"without a recipe there is no field {min(overrides)}")
