@@ -23,11 +23,11 @@ it counts as saying what it says in the mean of validation reviews with as proba
 
 Finished members are kept below `--output_dir`, and what they said by the content of each text: the
 same command resumes an interrupted one, and further `unlabelled` texts cost only themselves.
-`teacher.json` there says what the members weigh and how accurate they are. What a costly member has
-said can be kept for others: `--keep_answers FOLDER` writes a file for each of `--once`
-(`mpnet.parquet`), to three decimals and without a word of the texts, and `--answers FOLDER` takes
-the files that it has, and only trains what has to be asked of more texts; `--only_answered` leaves
-out texts without labels, rather than ask of more. `--int8` lets a transformer answer in 8-bit
+`teacher.json` there says what the members weigh and how accurate they are. What a member has said
+can be kept for others: `--keep_answers FOLDER` writes a file for each (`mpnet.parquet`), to three
+decimals and without a word of the texts, and `--answers FOLDER` takes the files that it has, and
+only trains what has to be asked of more texts; `--only_answered` asks those of `--once` of no more
+than that. `--int8` lets a transformer answer in 8-bit
 integers, 2.5 times as fast where the CPU has VNNI and no AMX; it takes a C++ compiler. `minilm`
 comes with the extra `benchmark`.
 """
@@ -90,10 +90,11 @@ class Ensemble:
         once_train: What those of `once` are trained on, in the place of all reviews.
         sure: How probable the members by folds must find the label of a review for those of `once`
             not to be asked.
-        answers: A folder of what those of `once` have said of texts before, a file for each.
+        answers: A folder of what members have said of texts before, a file for each.
         keep_answers: A folder where such files are written.
-        only_answered: Whether those of `once` are asked of no text without a label: what is not
-            among their answers gets no soft label.
+        only_answered: Whether those of `once` are asked nothing: texts without a label that are not
+            among their answers get no soft label, and such reviews count as those that the members
+            by folds are sure of.
     """
 
     def __init__(
@@ -128,10 +129,15 @@ class Ensemble:
         """
         if not self.only_answered:
             return texts
-        answers = [self._answers(member) for member in self.once]
-        left = [text for text in texts if all(text_key(text) in known for known in answers)]
+        answers = [self.answered(member, texts) for member in self.once]
+        left = [text for text, *known in zip(texts, *answers, strict=True) if all(known)]
         print(f"left out: {len(texts) - len(left):,} texts without an answer", flush=True)
         return left
+
+    def answered(self, member: str, texts: list[str]) -> NDArray[np.bool_]:
+        """Of which texts there are answers of a member, `(texts,)`."""
+        known = self._answers(member)
+        return np.array([text_key(text) in known for text in texts], dtype=bool)
 
     def predict(
         self, member: str, part: str, texts: list[str], labels: list[int], asked: list[str]
@@ -157,18 +163,28 @@ class Ensemble:
             known |= zip(new, found.tolist(), strict=True)
             write_soft_labels(path, [], [], besides=known)
         print(f"{part}: {member} has predicted {len(new):,} texts of {len(asked):,}", flush=True)
-        if self.keep_answers is not None and member in self.once:
-            self.keep_answers.mkdir(parents=True, exist_ok=True)
-            rounded = {key: round(known[key], 3) for key in keys}
-            write_soft_labels(self.keep_answers / f"{member}.parquet", [], [], besides=rounded)
         positive = np.array([known[key] for key in keys])
         # A member that is quite sure must not outvote the others.
         log_odds: NDArray[np.float64] = logit(positive.clip(0.001, 0.999))
         return log_odds
 
+    def keep(self, member: str, texts: list[str], log_odds: NDArray[np.float64]) -> None:
+        """Write what a member has said, if it is to be kept.
+
+        Args:
+            member: Its name.
+            texts: Texts.
+            log_odds: What it said of them, `(texts,)`.
+        """
+        if self.keep_answers is None:
+            return
+        self.keep_answers.mkdir(parents=True, exist_ok=True)
+        positive = expit(log_odds).round(3).tolist()
+        write_soft_labels(self.keep_answers / f"{member}.parquet", texts, positive)
+
     def _answers(self, member: str) -> dict[int, float]:
         """What it said of texts before: key -> probability of POSITIVE."""
-        if self.answers is None or member not in self.once:
+        if self.answers is None:
             return {}
         source = self.answers / f"{member}.parquet"
         return read_soft_labels(source) if source.exists() else {}
@@ -236,41 +252,47 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") 
         found = ensemble.predict(member, f"fold{fold}", learned, labels[outside].tolist(), asked)
         log_odds[row, inside] = found[: len(inside)]
         of_others[row] += found[len(inside) :] / folds
+    for member, of_texts, rest_of in zip(ensemble.members, log_odds, of_others, strict=False):
+        # The reviews last, as below.
+        ensemble.keep(member, others + texts, np.concatenate([rest_of, of_texts]))
     n_by_folds = len(ensemble.members)
     signs = 2 * labels[owners] - 1
     sure = _sure(log_odds[:n_by_folds], signs, ensemble.sure)
     signs_held_out = 2 * np.array(held_out) - 1
     sure_held_out = _sure(of_others[:n_by_folds, :n_held_out], signs_held_out, ensemble.sure)
-    rest = np.flatnonzero(~sure)
     learned, their_labels = texts[:whole], known
     if ensemble.once_train is not None:
         learned, their_labels = read_reviews(ensemble.once_train, **options)
     for row, member in enumerate(ensemble.once, start=len(ensemble.members)):
         part = "all" if ensemble.once_train is None else f"some{len(learned)}"
+        # What it has said already is known, however sure the others are.
+        said = ensemble.answered(member, texts)
+        spared = ~said if ensemble.only_answered else sure & ~said
+        rest = np.flatnonzero(~spared)
         asked = [texts[i] for i in rest] + others
         found = ensemble.predict(member, part, learned, their_labels, asked)
+        ensemble.keep(member, asked, found)
         log_odds[row, rest], of_others[row] = found[: len(rest)], found[len(rest) :]
-        if sure.any():
+        if spared.any():
+            n_asked, n_all = f"{len(rest):,}", f"{len(texts):,}"
+            print(f"{member}: asked {n_asked} texts of {n_all} whose reviews have labels")
             # Of what it is not asked it says what it says of such validation reviews in the mean:
             # the members by folds find their labels probable, too, and so will it.
             towards = (of_others[row, :n_held_out] * signs_held_out)[sure_held_out]
-            log_odds[row, sure] = (towards.mean() if len(towards) else 0.0) * signs[sure]
+            log_odds[row, spared] = (towards.mean() if len(towards) else 0.0) * signs[spared]
 
     seen = of_others[:, :n_held_out]
     factors = weigh(seen, held_out) if weights == "dev" else np.full(len(members), 1 / len(members))
     scale = float(factors.sum())
     shares = {name: float(factor) / scale for name, factor in zip(members, factors, strict=True)}
-    said = ", ".join(f"{name} {share:.3f}" for name, share in shares.items())
-    print(f"weights ({weights}): {said}; their mean times {scale:.3f}")
+    listed = ", ".join(f"{name} {share:.3f}" for name, share in shares.items())
+    print(f"weights ({weights}): {listed}; their mean times {scale:.3f}")
 
     unseen = "" if ensemble.once else ", each unseen"
     accuracies = {
         f"training reviews{unseen}": _measure(members, log_odds[:, :whole], known, factors),
         "validation reviews": _measure(members, seen, held_out, factors),
     }
-    if ensemble.once and sure.any():
-        names = " and ".join(ensemble.once)
-        print(f"{names}: asked {len(rest):,} texts of {len(texts):,} whose reviews have labels")
     for name, by_member in accuracies.items():
         for member, figures in by_member.items():
             print(f"{name}: {member} {figures['accuracy']:.2%}, loss {figures['loss']:.4f}")
@@ -398,9 +420,11 @@ def main() -> None:
         "--sure", type=float, default=1.0, help="of a label, for these not to be asked (default: 1)"
     )
     parser.add_argument("--int8", action="store_true", help="how transformers answer")
-    parser.add_argument("--answers", type=Path, metavar="FOLDER", help="of what these said before")
+    parser.add_argument(
+        "--answers", type=Path, metavar="FOLDER", help="of what members said before"
+    )
     parser.add_argument("--keep_answers", type=Path, metavar="FOLDER", help="for --answers, later")
-    parser.add_argument("--only_answered", action="store_true", help="ask of no other text")
+    parser.add_argument("--only_answered", action="store_true", help="ask --once of no others")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--weights", choices=["dev", "equal"], default="dev")
     add_pretrained_option(parser)

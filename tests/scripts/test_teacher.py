@@ -14,7 +14,12 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from support import results_of
 
-from sentiment_lstm.training.distillation import halves_of, read_soft_labels, text_key
+from sentiment_lstm.training.distillation import (
+    halves_of,
+    read_soft_labels,
+    text_key,
+    write_soft_labels,
+)
 from sentiment_lstm.training.recipe import read_recipe
 from sentiment_lstm.training.run import train
 from sentiment_lstm.training.teachers import CLASSIFIERS, Classifier, read_reviews
@@ -275,6 +280,56 @@ def test_answers_of_others_are_taken(
     run(monkeypatch, *arguments)
     assert asked == ["Not bad at all."]
     assert read_soft_labels(soft_labels).items() > before.items()
+
+
+def test_answers_of_members_by_folds_are_taken(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept of a review is the word of those who have not seen it."""
+    arguments: list[object] = [recipe, "--members", "tfidf", "--weights", "equal"]
+    answers, soft_labels = tmp_path / "answers", tmp_path / "soft" / "labels.parquet"
+    run(monkeypatch, *arguments, "--output_dir", tmp_path / "first", "--keep_answers", answers)
+    before = read_soft_labels(soft_labels)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("nothing has to be asked")
+
+    stand_in(monkeypatch, "tfidf", refuse)
+    run(monkeypatch, *arguments, "--output_dir", tmp_path / "second", "--answers", answers)
+    after = read_soft_labels(soft_labels)
+    assert after.keys() == before.keys()
+    assert list(after.values()) == pytest.approx(list(before.values()), abs=6e-4)
+
+
+def test_what_is_answered_is_known_however_sure_the_others_are(
+    recipe: Path, review_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, _ = read_reviews([f"{review_file}:train[:40]"])
+    others, _ = read_reviews([f"{review_file}:train[40:]"])
+    asked: list[str] = []
+
+    class Sure(Optimist):
+        def predict(self, texts: list[str]) -> np.ndarray:
+            return np.full(len(texts), 0.95)
+
+    class Costly(Optimist):
+        def predict(self, texts: list[str]) -> np.ndarray:
+            asked.extend(texts)
+            return np.full(len(texts), 0.7)
+
+    stand_in(monkeypatch, "tfidf", Sure)
+    stand_in(monkeypatch, "minilm", Costly)
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    known = [texts[0], *others, "A lamp, bright."]
+    write_soft_labels(answers / "minilm.parquet", known, [0.2] * len(known))
+    arguments: list[object] = [recipe, "--members", "tfidf", "--once", "minilm", "--sure", 0.9]
+    arguments += ["--weights", "equal", "--output_dir", tmp_path / "members"]
+    run(monkeypatch, *arguments, "--answers", answers, "--only_answered")
+    assert not asked, "not of reviews either"
+    said = read_soft_labels(tmp_path / "soft" / "labels.parquet")
+    assert said[text_key(texts[0])] == pytest.approx(expit((logit(0.95) + logit(0.2)) / 2))
+    assert text_key("It leaks.") not in said
 
 
 def test_answers_are_kept_to_three_decimals(
