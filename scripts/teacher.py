@@ -27,9 +27,8 @@ same command resumes an interrupted one, and further `unlabelled` texts cost onl
 can be kept for others: `--keep_answers FOLDER` writes a file for each (`mpnet.parquet`), to three
 decimals and without a word of the texts, and `--answers FOLDER` takes the files that it has, and
 only trains what has to be asked of more texts; `--only_answered` asks those of `--once` of no more
-than that. `--int8` lets a transformer answer in 8-bit
-integers, 2.5 times as fast where the CPU has VNNI and no AMX; it takes a C++ compiler. `minilm`
-comes with the extra `benchmark`.
+than that. `--int8` lets a transformer answer in 8-bit integers, 2.5 times as fast where the CPU has
+VNNI and no AMX; it takes a C++ compiler. `minilm` comes with the extra `benchmark`.
 """
 
 from __future__ import annotations
@@ -117,7 +116,12 @@ class Ensemble:
         self.output_dir = output_dir
         self.once_train = once_train
         self.sure = sure
-        self.answers = answers
+        # Member -> key of a text -> probability of POSITIVE, as it said before.
+        self.answers = {
+            member: read_soft_labels(path)
+            for member in [*members, *once]
+            if answers is not None and (path := answers / f"{member}.parquet").exists()
+        }
         self.keep_answers = keep_answers
         self.only_answered = only_answered
 
@@ -136,7 +140,7 @@ class Ensemble:
 
     def answered(self, member: str, texts: list[str]) -> NDArray[np.bool_]:
         """Of which texts there are answers of a member, `(texts,)`."""
-        known = self._answers(member)
+        known = self.answers.get(member, {})
         return np.array([text_key(text) in known for text in texts], dtype=bool)
 
     def predict(
@@ -155,7 +159,7 @@ class Ensemble:
             Log-odds of POSITIVE, `(asked,)`.
         """
         path = self.output_dir / f"{part}-{member}.parquet"
-        known = self._answers(member) | (read_soft_labels(path) if path.exists() else {})
+        known = self.answers.get(member, {}) | (read_soft_labels(path) if path.exists() else {})
         keys = list(map(text_key, asked))
         new = {key: text for key, text in zip(keys, asked, strict=True) if key not in known}
         if new:
@@ -181,13 +185,6 @@ class Ensemble:
         self.keep_answers.mkdir(parents=True, exist_ok=True)
         positive = expit(log_odds).round(3).tolist()
         write_soft_labels(self.keep_answers / f"{member}.parquet", texts, positive)
-
-    def _answers(self, member: str) -> dict[int, float]:
-        """What it said of texts before: key -> probability of POSITIVE."""
-        if self.answers is None:
-            return {}
-        source = self.answers / f"{member}.parquet"
-        return read_soft_labels(source) if source.exists() else {}
 
     def _train(
         self, member: str, part: str, texts: list[str], labels: list[int]
@@ -252,9 +249,8 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") 
         found = ensemble.predict(member, f"fold{fold}", learned, labels[outside].tolist(), asked)
         log_odds[row, inside] = found[: len(inside)]
         of_others[row] += found[len(inside) :] / folds
-    for member, of_texts, rest_of in zip(ensemble.members, log_odds, of_others, strict=False):
-        # The reviews last, as below.
-        ensemble.keep(member, others + texts, np.concatenate([rest_of, of_texts]))
+    for row, member in enumerate(ensemble.members):  # the reviews last, as below
+        ensemble.keep(member, others + texts, np.concatenate([of_others[row], log_odds[row]]))
     n_by_folds = len(ensemble.members)
     signs = 2 * labels[owners] - 1
     sure = _sure(log_odds[:n_by_folds], signs, ensemble.sure)
@@ -274,8 +270,8 @@ def teach(recipe: Recipe, ensemble: Ensemble, folds: int, weights: str = "dev") 
         ensemble.keep(member, asked, found)
         log_odds[row, rest], of_others[row] = found[: len(rest)], found[len(rest) :]
         if spared.any():
-            n_asked, n_all = f"{len(rest):,}", f"{len(texts):,}"
-            print(f"{member}: asked {n_asked} texts of {n_all} whose reviews have labels")
+            asked_of = f"asked {len(rest):,} texts of {len(texts):,}"
+            print(f"{member}: {asked_of} whose reviews have labels")
             # Of what it is not asked it says what it says of such validation reviews in the mean:
             # the members by folds find their labels probable, too, and so will it.
             towards = (of_others[row, :n_held_out] * signs_held_out)[sure_held_out]
