@@ -17,7 +17,8 @@ import json
 import statistics
 import sys
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,7 @@ def make_environment() -> jinja2.Environment:
     environment.filters |= {
         "ablation_table": lambda content: ablation_table(rows_of(content)),
         "accuracy": accuracy,
+        "column": column,
         "count": lambda number: f"{number:,}",
         "difference": difference,
         "duration": duration,
@@ -155,6 +157,11 @@ def rows_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """The rows of an `ablation.json`, which stand by themselves or beside what measured them."""
     rows: Mapping[str, Any] = content.get("rows", content)
     return rows
+
+
+def column(runs: Mapping[str, Any], names: Iterable[str], *keys: str) -> list[Any]:
+    """What several runs have under the same keys, as `over_seeds` and `median` take it."""
+    return [reduce(getitem, keys, runs[name]) for name in names]
 
 
 def benchmark(part: str) -> dict[str, Any]:
