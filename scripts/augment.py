@@ -1,6 +1,6 @@
 """Put together what a model learns from besides reviews: sentences, hasty copies, counterfactuals.
 
-    python scripts/augment.py scripts/recipes/teacher.yaml [--copies 30000] [--variants 3]
+    python scripts/augment.py scripts/recipes/teacher.yaml [--copies 60000] [--variants 3]
 
 To be run when the teacher has read the recipe's texts, the sentences of `sentences.py` among them.
 
@@ -201,7 +201,7 @@ def main() -> None:
         epilog="Fields of the recipe can be given too: --soft_labels FILE",
     )
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--copies", type=int, default=30_000)
+    parser.add_argument("--copies", type=int, default=60_000)
     parser.add_argument("--variants", type=int, default=3, help="of a text with a name in it")
     parser.add_argument("--only_answered", action="store_true", help="leave out other sentences")
     parser.add_argument("--output_dir", type=Path, default=FOLDER)

@@ -34,6 +34,8 @@ from sentiment_lstm.locks import hold
 SCRIPTS = Path(__file__).resolve().parent
 RECIPES = SCRIPTS / "recipes"
 MEASURED = RESULTS / "model.json"
+# Of the sentences that a model may learn from.
+TEMPLATES = SCRIPTS.parent / "sentiment_lstm" / "evaluation" / "behaviour_train.yaml"
 STATE = Path("runs/model.json")
 # MPNet learns from 12,000 of the reviews, which take half an hour without a GPU, and is asked of no
 # review whose label TF-IDF, by folds, is sure of. What it has said of the texts of the recipe
@@ -101,7 +103,7 @@ def stages(teaching: list[str]) -> list[Stage]:
             # No mixed ones: MPNet's kept answers are of others, and it would be trained for these.
             [str(SCRIPTS / "sentences.py"), str(teacher), "--mixed", "0"],
             teacher,
-            [],
+            [str(TEMPLATES)],
             sentences,
         ),
         Stage(

@@ -1,6 +1,6 @@
 """Make sentences of templates that teach a model what reviews seldom say, for a teacher to read.
 
-    python scripts/sentences.py [RECIPE] [--by_rule 250000] [--mixed 5000] [--parts 150000]
+    python scripts/sentences.py [RECIPE] [--by_rule 300000] [--mixed 5000] [--parts 150000]
         [--words 25000] [--output_dir runs/augmented]
 
 Those by rule are the sentences of the training half of the behavioural suite, each with its label
@@ -191,7 +191,7 @@ def main() -> None:
         epilog="Fields of the recipe can be given too: --train FILE",
     )
     parser.add_argument("recipe", type=Path, nargs="?", help="whose texts are cut into parts")
-    parser.add_argument("--by_rule", type=int, default=250_000)
+    parser.add_argument("--by_rule", type=int, default=300_000)
     parser.add_argument("--mixed", type=int, default=5_000)
     parser.add_argument("--parts", type=int, default=150_000)
     parser.add_argument("--words", type=int, default=25_000)

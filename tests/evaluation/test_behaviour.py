@@ -65,15 +65,18 @@ WORD = re.compile(r"[a-z]+(?:['’-][a-z]+)*")
 GRAMMAR = frozenset(
     WORD.findall(
         """
-        a about after all am an and any are as at away back be been bit bought but by call
-        called came can cannot come comes could couple day days did do does doesn't don't down
-        every example family far find first five for friend from gave gets go had hard hardly
-        has have here hours how i if in inches is isn't it its last live lives looks lot made
-        many me means minutes months more my need never new next nine no nobody none not nothing
-        now of on one only other our out people price say says see she single so some stars
-        still than that the them then there these they think this though three time times to too
-        took tried two up us use used was wasn't we week weeks were what where which will with
-        would wouldn't wrote years you
+        a about after all am an and any anything are as at away back be been bit both
+        bought but by call called came can cannot come comes could couple day days
+        decades did didn't do does doesn't don't down either ever every example family
+        far find first five for friend from gave get gets go had half hard hardly has
+        have he here his hour hours how however i if in inches is isn't it its itself
+        last live lives looks lot made many me means might minutes months more much my
+        need neither never new next nine no nobody none nor not nothing now of on once
+        one only other our out people price quite say says see seven she should since
+        single six so some stars still ten than that that's the their them then there
+        these they think this though three time times to too took tried twenty two up us
+        use used very was wasn't we week weeks were what when where whereas which while
+        who will with without would wouldn't wrote years yet you zero
         """
     )
 )
@@ -340,7 +343,7 @@ def test_training_sentences_are_many_balanced_and_of_their_half() -> None:
 def test_an_idiom_is_taught_more_than_once() -> None:
     """Without a place to fill it gives one text: facts beside it give others."""
     lines = {template.line for template in suite("train").templates}
-    found = dict(training_sentences(20_000))
+    found = dict(training_sentences(30_000))
     idioms = {
         "Couldn't be better.": "positive",
         "I wouldn't change a thing.": "positive",
