@@ -1,8 +1,12 @@
 """Make the released checkpoint of a finished run: half the bytes, measured again, with its card.
 
-    python scripts/release.py runs/default USER/NAME [--ablation FILE] [--output hub_card]
+    python scripts/release.py runs/default USER/NAME [--average FOLDER] [--ablation FILE]
+        [--output hub_card]
 
-The weights are stored in float16 and computed in float32: `from_pretrained` converts them. All
+The weights are stored in float16 and computed in float32: `from_pretrained` converts them. With
+`--average` they are the mean of those of the run and of FOLDER, from which it started: two passes
+over the reviews end near each other (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima
+and Better Generalization"). All
 figures are those of the stored weights, on the validation and test reviews of the run and on the
 behavioural suite; baselines
 (`baselines.json`) and the curve are taken from the run's folder, and the card shows the table of
@@ -37,7 +41,11 @@ from sentiment_lstm.training.starting import TOKENIZER_NAME
 
 
 def release(
-    folder: Path, repo_id: str, output: Path, ablation: Path | None = None
+    folder: Path,
+    repo_id: str,
+    output: Path,
+    ablation: Path | None = None,
+    average: Path | None = None,
 ) -> dict[str, int]:
     """Write the released checkpoint.
 
@@ -46,16 +54,27 @@ def release(
         repo_id: What the card calls it.
         output: Where to write.
         ablation: An `ablation.json` for the card.
+        average: What the run started from: the weights are the mean of both.
 
     Returns:
         Name of each file -> its bytes.
 
     Raises:
         OSError: If the folder holds no model.
-        ValueError: If the folder holds no finished run.
+        ValueError: If the folder holds no finished run, or `average` a model of other words or
+            sizes.
     """
     results = read_results(folder / RESULTS_FILE)
-    model, _ = load_model(folder)
+    model, tokenizer = load_model(folder)
+    weights = model.state_dict()
+    if average is not None:
+        other, words = load_model(average)
+        others = other.state_dict()
+        shapes, its = ({name: w.shape for name, w in one.items()} for one in (weights, others))
+        if shapes != its or tokenizer.get_vocab() != words.get_vocab():
+            raise ValueError(f"{average}: a model of other sizes or words than {folder}'s")
+        weights = {name: (tensor + others[name]) / 2 for name, tensor in weights.items()}
+        results = dataclasses.replace(results, averaged=True)
     with tempfile.TemporaryDirectory() as name:
         draft = Path(name)
         for path in folder.iterdir():
@@ -64,11 +83,11 @@ def release(
         if ablation is not None:
             shutil.copy(ablation, draft / ABLATION_FILE)
         # The config keeps saying float32, which is what the model then computes in.
-        float16 = {key: tensor.half() for key, tensor in model.state_dict().items()}
+        float16 = {key: tensor.half() for key, tensor in weights.items()}
         model.save_pretrained(draft, state_dict=float16)
         # Without a line for each word: two fifths of a megabyte fewer.
-        words = str(draft / TOKENIZER_NAME)
-        Tokenizer.from_file(words).save(words, pretty=False)
+        path = draft / TOKENIZER_NAME
+        Tokenizer.from_file(str(path)).save(str(path), pretty=False)
         results = measure_again(results, SentimentPredictor.from_pretrained(draft))
         results.write(draft / RESULTS_FILE)
         found = find_baselines(draft)
@@ -105,11 +124,14 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("repo_id", metavar="USER/NAME")
+    parser.add_argument("--average", type=Path, metavar="FOLDER")
     parser.add_argument("--ablation", type=Path, metavar="FILE")
     parser.add_argument("--output", type=Path, default=Path("hub_card"))
     options = parser.parse_args()
     try:
-        written = release(options.folder, options.repo_id, options.output, options.ablation)
+        written = release(
+            options.folder, options.repo_id, options.output, options.ablation, options.average
+        )
     except (OSError, ValueError) as error:
         sys.exit(f"release: {error}")
     for name, size in written.items():

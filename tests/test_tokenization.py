@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -275,48 +275,61 @@ def test_what_is_not_a_text_is_named() -> None:
 LOAD_ELSEWHERE = """
 import json, sys
 from transformers import AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+
+def load(folder):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    batch = tokenizer(texts, padding="max_length", truncation=True)
+    return {
+        "batch": dict(batch),
+        "class": type(tokenizer).__name__,
+        "ours": any(name.split(".")[0] == "sentiment_lstm" for name in sys.modules),
+        "model_input_names": tokenizer.model_input_names,
+        "sides": [tokenizer.padding_side, tokenizer.truncation_side],
+        "special": [tokenizer.pad_token, tokenizer.pad_token_id, tokenizer.unk_token],
+        "length": tokenizer.model_max_length,
+    }
+
 texts = json.loads(sys.stdin.read())
-batch = tokenizer(texts, padding="max_length", truncation=True)
-print(json.dumps({
-    "batch": dict(batch),
-    "class": type(tokenizer).__name__,
-    "ours": any(name.split(".")[0] == "sentiment_lstm" for name in sys.modules),
-    "model_input_names": tokenizer.model_input_names,
-    "sides": [tokenizer.padding_side, tokenizer.truncation_side],
-    "special": [tokenizer.pad_token, tokenizer.pad_token_id, tokenizer.unk_token],
-    "length": tokenizer.model_max_length,
-}))
+print(json.dumps([load(folder) for folder in sys.argv[1:]]))
 """
+ELSEWHERE: list[dict[str, Any]] = [
+    {},
+    TUTORIAL_PRESET,
+    {"truncation_side": "left"},
+    {"words": "nltk", "vocab_size": 20, "max_word_pieces": 50, "mark_title": True},
+]
 
 
-@pytest.mark.parametrize(
-    "preset",
-    [
-        {},
-        TUTORIAL_PRESET,
-        {"truncation_side": "left"},
-        {"words": "nltk", "vocab_size": 20, "max_word_pieces": 50, "mark_title": True},
-    ],
-)
-def test_a_process_without_this_package_loads_the_same_tokenizer(
-    preset: dict[str, object], tmp_path: Path
-) -> None:
-    tokenizer = train_tokenizer(REVIEWS, min_frequency=1, **preset)  # type: ignore[arg-type]
-    names = ["tokenizer.json", "tokenizer_config.json"]
-    assert sorted(path.name for path in save_tokenizer(tokenizer, tmp_path)) == names
-    assert sorted(os.listdir(tmp_path)) == names
-    # The name that transformers 4 knows, too.
-    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
-    assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
-    # One that was loaded says nothing of where it was.
-    save_tokenizer(PreTrainedTokenizerFast.from_pretrained(tmp_path), tmp_path / "again")
-    again = json.loads((tmp_path / "again/tokenizer_config.json").read_text())
-    assert again.keys() == config.keys()
-    shutil.rmtree(tmp_path / "again")
+def test_a_process_without_this_package_loads_the_same_tokenizer(tmp_path: Path) -> None:
     texts = [*REVIEWS, "_PAD quagga _UNK", "lamp " * 300]
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD_ELSEWHERE, str(tmp_path)],
+    names = ["tokenizer.json", "tokenizer_config.json"]
+    folders, expected = [], []
+    for number, preset in enumerate(ELSEWHERE):
+        tokenizer = train_tokenizer(REVIEWS, min_frequency=1, **preset)
+        folder = tmp_path / str(number)
+        assert sorted(path.name for path in save_tokenizer(tokenizer, folder)) == names
+        assert sorted(os.listdir(folder)) == names
+        # The name that transformers 4 knows, too.
+        config = json.loads((folder / "tokenizer_config.json").read_text())
+        assert config["tokenizer_class"] == "PreTrainedTokenizerFast"
+        # One that was loaded says nothing of where it was.
+        again = tmp_path / f"{number} again"
+        save_tokenizer(PreTrainedTokenizerFast.from_pretrained(folder), again)
+        assert json.loads((again / "tokenizer_config.json").read_text()).keys() == config.keys()
+        folders.append(str(folder))
+        expected.append(
+            {
+                "batch": dict(tokenizer(texts, padding="max_length", truncation=True)),
+                "class": type(tokenizer).__name__,
+                "ours": False,
+                "model_input_names": ["input_ids", "attention_mask"],
+                "sides": [tokenizer.padding_side, tokenizer.truncation_side],
+                "special": ["_PAD", 0, "_UNK"],
+                "length": tokenizer.model_max_length,
+            }
+        )
+    done = subprocess.run(  # one for all, since importing transformers takes seconds
+        [sys.executable, "-c", LOAD_ELSEWHERE, *folders],
         input=json.dumps(texts),
         capture_output=True,
         text=True,
@@ -324,16 +337,7 @@ def test_a_process_without_this_package_loads_the_same_tokenizer(
         cwd=tmp_path,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
-    loaded = json.loads(done.stdout.splitlines()[-1])
-    assert loaded == {
-        "batch": dict(tokenizer(texts, padding="max_length", truncation=True)),
-        "class": type(tokenizer).__name__,
-        "ours": False,
-        "model_input_names": ["input_ids", "attention_mask"],
-        "sides": [tokenizer.padding_side, tokenizer.truncation_side],
-        "special": ["_PAD", 0, "_UNK"],
-        "length": tokenizer.model_max_length,
-    }
+    assert json.loads(done.stdout.splitlines()[-1]) == expected
 
 
 def test_saving_twice_changes_nothing(tmp_path: Path) -> None:

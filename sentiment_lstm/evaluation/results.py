@@ -103,6 +103,8 @@ class Results(Run):
         wall_time_seconds: `prepare`, `train` and `evaluate`.
         behaviour: What `Behaviour.as_dict` gives; None if it was not measured.
         label_set: What `LabelSet.as_dict` gives; None for NEGATIVE and POSITIVE.
+        averaged: True where the weights are the mean of what the run made and of what it started
+            from; else None.
     """
 
     seed: int
@@ -115,6 +117,7 @@ class Results(Run):
     wall_time_seconds: dict[str, float]
     behaviour: dict[str, Any] | None = None
     label_set: dict[str, Any] | None = None
+    averaged: bool | None = None
 
     @property
     def labels(self) -> LabelSet:

@@ -164,6 +164,7 @@ def make_card(
             recipe=recipe_text,
             fence=_fence(recipe_text, evaluate_command),
             init_from=recipe.get("init_from"),
+            averaged=results.averaged,
             starts_from_classifier="init_from/config.json" in results.files,
             soft_labels=recipe.get("soft_labels"),
             extra_words=recipe.get("extra_words"),

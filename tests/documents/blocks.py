@@ -90,7 +90,6 @@ STAND_INS = {
     # Finished runs, which take their time.
     "runs/default": "runs/demo",
     "runs/distilled": "runs/demo",
-    "runs/adversarial": "runs/demo",
     "minilm": "tfidf",  # which comes with the extra `benchmark`, and has much to read
     "mpnet": "tfidf",
     # The benchmark split, which is not part of the checkout.
