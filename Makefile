@@ -17,7 +17,7 @@ install: $(VENV)/.dev ## Make the virtual environment and install the package fo
 demo: $(VENV)/.demo ## Train on real reviews, then classify a few through transformers.pipeline
 	$(BIN)/python scripts/demo.py --output_dir $(DEMO_DIR)
 
-model: $(VENV)/.teacher ## From reviews in ../shared/data to a model in runs/final: hours; resumes
+model: $(VENV)/.teacher ## From reviews in ../shared/data to a model in runs/pass3: hours; resumes
 	$(BIN)/python scripts/model.py
 
 docs: $(VENV)/.dev ## Render README, docs/ and the card from their templates and committed results
