@@ -292,7 +292,7 @@ def load(folder):
 texts = json.loads(sys.stdin.read())
 print(json.dumps([load(folder) for folder in sys.argv[1:]]))
 """
-ELSEWHERE: list[dict[str, Any]] = [
+ELSEWHERE: list[Any] = [
     {},
     TUTORIAL_PRESET,
     {"truncation_side": "left"},
