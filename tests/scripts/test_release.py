@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,29 @@ def test_a_release_is_half_the_bytes_and_the_figures_are_its_own(
     assert str(tmp_path) not in text, "no folder of this machine"
     assert "| first | 50.00 % |" in (output / "README.md").read_text()
     assert not (output / "ablation.json").exists(), "it names folders"
+
+
+def test_a_release_can_be_the_mean_of_two_passes(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    first = train(read_recipe(write_recipe(max_steps=1, output_dir=str(tmp_path / "first"))))
+    options = {"max_steps": 2, "init_from": str(first), "output_dir": str(tmp_path / "second")}
+    second = train(read_recipe(write_recipe(**options)))
+    output = tmp_path / "released"
+    release.release(second, "a/b", output, average=first)
+    before, after, mean = (load_file(f / "model.safetensors") for f in (first, second, output))
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    for name, tensor in mean.items():
+        assert torch.equal(tensor, ((before[name] + after[name]) / 2).half()), name
+    assert read_results(output / "results.json").averaged
+    said = "The weights are the mean of what that run makes and of what it starts from, `first`."
+    assert said in (output / "README.md").read_text()
+
+    other = train(
+        read_recipe(write_recipe(max_steps=1, hidden_size=8, output_dir=str(tmp_path / "other")))
+    )
+    with pytest.raises(ValueError, match="other: a model of other sizes or words than"):
+        release.release(second, "a/b", output, average=other)
 
 
 def test_an_unfinished_run_is_not_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,7 @@ def test_soft_labels_take_the_place_of_labels(
     fields = {
         "soft_labels": str(path),
         "num_train_epochs": 15,
+        "eval_steps": 60,
         "load_best_model_at_end": False,
     }
     folder = train(read_recipe(write_recipe(**fields, soft_label_weight=1.0)))
