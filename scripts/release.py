@@ -1,10 +1,10 @@
 """Make the released checkpoint of a finished run: half the bytes, measured again, with its card.
 
-    python scripts/release.py runs/default USER/NAME [--average FOLDER] [--ablation FILE]
+    python scripts/release.py runs/default USER/NAME [--average] [--ablation FILE]
         [--output hub_card]
 
 The weights are stored in float16 and computed in float32: `from_pretrained` converts them. With
-`--average` they are the mean of those of the run and of FOLDER, from which it started: two passes
+`--average` they are the mean of those of the run and of the model that it started from: two passes
 over the reviews end near each other (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima
 and Better Generalization"). All
 figures are those of the stored weights, on the validation and test reviews of the run and on the
@@ -23,6 +23,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer
 
 from sentiment_lstm.cli.common import summarise
@@ -45,7 +46,7 @@ def release(
     repo_id: str,
     output: Path,
     ablation: Path | None = None,
-    average: Path | None = None,
+    average: bool = False,
 ) -> dict[str, int]:
     """Write the released checkpoint.
 
@@ -54,26 +55,21 @@ def release(
         repo_id: What the card calls it.
         output: Where to write.
         ablation: An `ablation.json` for the card.
-        average: What the run started from: the weights are the mean of both.
+        average: Whether the weights are the mean with those of what the run started from.
 
     Returns:
         Name of each file -> its bytes.
 
     Raises:
         OSError: If the folder holds no model.
-        ValueError: If the folder holds no finished run, or `average` a model of other words or
-            sizes.
+        ValueError: If the folder holds no finished run; or with `average` if it started from no
+            model, or where that was there now is one of other words or sizes.
     """
     results = read_results(folder / RESULTS_FILE)
-    model, tokenizer = load_model(folder)
+    model, _ = load_model(folder)
     weights = model.state_dict()
-    if average is not None:
-        other, words = load_model(average)
-        others = other.state_dict()
-        shapes, its = ({name: w.shape for name, w in one.items()} for one in (weights, others))
-        if shapes != its or tokenizer.get_vocab() != words.get_vocab():
-            raise ValueError(f"{average}: a model of other sizes or words than {folder}'s")
-        weights = {name: (tensor + others[name]) / 2 for name, tensor in weights.items()}
+    if average:
+        weights = mean_with_start(folder, results.recipe.get("init_from"))
         results = dataclasses.replace(results, averaged=True)
     with tempfile.TemporaryDirectory() as name:
         draft = Path(name)
@@ -86,8 +82,8 @@ def release(
         float16 = {key: tensor.half() for key, tensor in weights.items()}
         model.save_pretrained(draft, state_dict=float16)
         # Without a line for each word: two fifths of a megabyte fewer.
-        path = draft / TOKENIZER_NAME
-        Tokenizer.from_file(str(path)).save(str(path), pretty=False)
+        words = str(draft / TOKENIZER_NAME)
+        Tokenizer.from_file(words).save(words, pretty=False)
         results = measure_again(results, SentimentPredictor.from_pretrained(draft))
         results.write(draft / RESULTS_FILE)
         found = find_baselines(draft)
@@ -95,6 +91,18 @@ def release(
         others = {other.name: other.behaviour for other in baselines if other.behaviour}
         draw_all(results.redact(), draft, others)
         return stage(draft, repo_id, output)
+
+
+def mean_with_start(folder: Path, start: str | None) -> dict[str, torch.Tensor]:
+    """The mean of a run's weights and of those that it started from, by their names."""
+    if start is None:
+        raise ValueError(f"{folder}: started from no model (`init_from`) to average it with")
+    (model, tokenizer), (other, words) = load_model(folder), load_model(start)
+    weights, others = model.state_dict(), other.state_dict()
+    shapes, its = ({name: w.shape for name, w in one.items()} for one in (weights, others))
+    if shapes != its or tokenizer.get_vocab() != words.get_vocab():
+        raise ValueError(f"{start}: a model of other sizes or words than {folder}'s")
+    return {name: (tensor + others[name]) / 2 for name, tensor in weights.items()}
 
 
 def measure_again(results: Results, predictor: SentimentPredictor) -> Results:
@@ -124,7 +132,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("repo_id", metavar="USER/NAME")
-    parser.add_argument("--average", type=Path, metavar="FOLDER")
+    parser.add_argument("--average", action="store_true")
     parser.add_argument("--ablation", type=Path, metavar="FILE")
     parser.add_argument("--output", type=Path, default=Path("hub_card"))
     options = parser.parse_args()

@@ -65,18 +65,17 @@ WORD = re.compile(r"[a-z]+(?:['’-][a-z]+)*")
 GRAMMAR = frozenset(
     WORD.findall(
         """
-        a about after all am an and any anything are as at away back be been bit both
-        bought but by call called came can cannot come comes could couple day days
-        decades did didn't do does doesn't don't down either ever every example family
-        far find first five for friend from gave get gets go had half hard hardly has
-        have he here his hour hours how however i if in inches is isn't it its itself
-        last live lives looks lot made many me means might minutes months more much my
-        need neither never new next nine no nobody none nor not nothing now of on once
-        one only other our out people price quite say says see seven she should since
-        single six so some stars still ten than that that's the their them then there
-        these they think this though three time times to too took tried twenty two up us
-        use used very was wasn't we week weeks were what when where whereas which while
-        who will with without would wouldn't wrote years yet you zero
+        a about after all am an and any anything are as at away back be been bit both bought but
+        by call called came can cannot come comes could couple day days decades did didn't do
+        does doesn't don't down ever every example family far find first five for friend from
+        gave get gets go had half hard hardly has have he here his hour hours how however i if
+        in inches is isn't it its itself last live lives looks lot made many me means might
+        minutes months more much my need neither never new next nine no nobody none nor not
+        nothing now of on once one only other our out people price quite say says see seven she
+        should since single six so some stars still ten than that the their them then there
+        these they think this though three time times to too took tried twenty two up us use
+        used was wasn't we week weeks were what when where whereas which while who will with
+        without would wouldn't wrote years yet you zero
         """
     )
 )

@@ -1,6 +1,7 @@
 """The released checkpoint: how one is made, and the one in `hub_card/`."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,7 @@ def test_a_release_can_be_the_mean_of_two_passes(
     options = {"max_steps": 2, "init_from": str(first), "output_dir": str(tmp_path / "second")}
     second = train(read_recipe(write_recipe(**options)))
     output = tmp_path / "released"
-    release.release(second, "a/b", output, average=first)
+    release.release(second, "a/b", output, average=True)
     before, after, mean = (load_file(f / "model.safetensors") for f in (first, second, output))
     assert any(not torch.equal(before[name], after[name]) for name in before)
     for name, tensor in mean.items():
@@ -93,8 +94,11 @@ def test_a_release_can_be_the_mean_of_two_passes(
     other = train(
         read_recipe(write_recipe(max_steps=1, hidden_size=8, output_dir=str(tmp_path / "other")))
     )
-    with pytest.raises(ValueError, match="other: a model of other sizes or words than"):
-        release.release(second, "a/b", output, average=other)
+    shutil.copytree(other, first, dirs_exist_ok=True)
+    with pytest.raises(ValueError, match="first: a model of other sizes or words than"):
+        release.release(second, "a/b", output, average=True)
+    with pytest.raises(ValueError, match="other: started from no model"):
+        release.release(other, "a/b", output, average=True)
 
 
 def test_an_unfinished_run_is_not_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
