@@ -18,8 +18,6 @@ from sentiment_lstm.cli.main import main
 from sentiment_lstm.files import LOCK_FILE
 from sentiment_lstm.training.checkpoints import STAGING_FOLDER
 
-pytestmark = pytest.mark.usefixtures("real_pictures")
-
 FIELDS = {
     "embedding_size": 12,
     "hidden_size": 16,

@@ -28,8 +28,6 @@ from sentiment_lstm.training.trainer import (
     make_trainer,
 )
 
-pytestmark = pytest.mark.usefixtures("real_pictures")
-
 WriteRecipe = Callable[..., Path]
 
 
@@ -54,6 +52,7 @@ def test_the_large_recipe_runs_on_a_cpu_in_small(review_file: Path, tmp_path: Pa
     assert set(results.metrics) == {"validation", "test"}
 
 
+@pytest.mark.usefixtures("real_pictures")
 def test_a_run_ends_with_a_whole_model_folder(
     write_recipe: WriteRecipe, recwarn: pytest.WarningsRecorder
 ) -> None:
