@@ -38,15 +38,14 @@ MEASURED = RESULTS / "model.json"
 # Of the sentences that a model may learn from.
 TEMPLATES = SCRIPTS.parent / "sentiment_lstm" / "evaluation" / "behaviour_train.yaml"
 STATE = Path("runs/model.json")
-# MPNet learns from 12,000 of the reviews, which take half an hour without a GPU, and is asked of no
-# review whose label TF-IDF, by folds, is sure of. What it has said of the texts of the recipe
-# and of our sentences lies beside the results: of what a change of the templates makes of these it
-# is not asked.
+# MPNet learned from 12,000 of the reviews, which takes half an hour without a GPU. What it has said
+# of all texts of the recipe and of our sentences, hours of work, lies beside the results: of what
+# a change of the templates makes of these it is not asked.
 TEACHER = [
     *("--members", "tfidf", "--once", "mpnet", "--once_train"),
     "../shared/data/kaggle_train.ft.txt",
     "../shared/data/amazon_other_train.ft.txt.bz2:train[:10000]",
-    *("--sure", "0.9", "--answers", "docs/results/answers", "--only_answered"),
+    *("--answers", "docs/results/answers", "--only_answered"),
 ]
 # Of the passes after the first adversarial one, the second and so on: after each a little more is
 # right (docs/distillation.md).

@@ -76,7 +76,7 @@ def workshop(
     monkeypatch.setattr(model, "RECIPES", tmp_path / "recipes")
     fewer = [f"{review_file}:train[:30]"]
     options = model.TEACHER
-    start, end = options.index("--once_train") + 1, options.index("--sure")
+    start, end = options.index("--once_train") + 1, options.index("--answers")
     taught_by = [*options[:start], *fewer, *options[end:]]
     taught_by.remove("--only_answered")  # there are none of these texts
     monkeypatch.setattr(model, "TEACHER", taught_by)
