@@ -159,6 +159,7 @@ def make_card(
             baselines_table=_baselines_table(name, results, baselines),
             ablation_table=ablation_table(ablation) if ablation else None,
             ablation_seeds=len(next(iter(ablation.values()))["seeds"]) if ablation else 0,
+            has_unlabelled=bool(results.reviews.get("unlabelled")),
             reviews_table=_reviews_table(results.reviews, labels),
             training_table=_training_table(results),
             recipe=recipe_text,
