@@ -24,6 +24,7 @@ from typing import Any
 
 import jinja2
 
+from sentiment_lstm.evaluation.metrics import accuracy_interval
 from sentiment_lstm.evaluation.results import Results, read_results
 from sentiment_lstm.files import (
     ABLATION_FILE,
@@ -237,11 +238,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def pooled(metrics: Iterable[Mapping[str, Any]]) -> float:
-    """Accuracy over several sets of reviews together."""
+def pooled(metrics: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Accuracy over several sets of reviews together, with its 95 % interval."""
     metrics = list(metrics)
-    right = sum(found["accuracy"] * found["reviews"] for found in metrics)
-    return float(right / sum(found["reviews"] for found in metrics))
+    reviews = sum(found["reviews"] for found in metrics)
+    right = round(sum(found["accuracy"] * found["reviews"] for found in metrics))
+    low, high = accuracy_interval(right, reviews)
+    return {"accuracy": right / reviews, "accuracy_low": low, "accuracy_high": high}
 
 
 def machine(result: Mapping[str, Any]) -> str:
