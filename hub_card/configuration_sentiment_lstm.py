@@ -232,6 +232,16 @@ class SentimentLSTMConfig(_Base):
         """The parts of `pooling`, in the order in which their vectors are concatenated."""
         return self.pooling.split("+")
 
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Save the config; see `PretrainedConfig.save_pretrained` for the arguments.
+
+        Who has given the labels other names in `id2label` finds them in `label2id` as well: else
+        the folder could not be loaded.
+        """
+        if self.id2label is not None:
+            self.label2id = {str(name): int(index) for index, name in self.id2label.items()}
+        super().save_pretrained(*args, **kwargs)
+
     def validate_architecture(self) -> None:
         """Check every field; runs whenever a config is made or loaded.
 

@@ -30,7 +30,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.func import functional_call
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils import logging
@@ -964,22 +963,43 @@ def _run(
         weights = _weights(lstm, dtype, weight_dropout)
     states: list[torch.Tensor] = []
     for piece in _cut(inputs, lstm.hidden_size):
-        arguments = (piece.to(dtype), before)
         with _no_autocast_without_kernel(inputs.device):
-            run = lstm(*arguments) if weights is None else functional_call(lstm, weights, arguments)
-        states.append(run[0].to(inputs.dtype))
-        before = run[1]
+            if weights is None:
+                found, before = lstm(piece.to(dtype), before)
+            else:
+                found, before = _run_with(weights, lstm, piece.to(dtype), before)
+        states.append(found.to(inputs.dtype))
     assert before is not None
     return states[0] if len(states) == 1 else torch.cat(states, dim=1), before
 
 
-def _weights(lstm: nn.LSTM, dtype: torch.dtype, weight_dropout: float) -> dict[str, torch.Tensor]:
-    """The weights of one direction in a dtype, the recurrent ones thinned out."""
-    weights = {name: weight.to(dtype) for name, weight in lstm.named_parameters()}
+# Of `torch.lstm` after the weights: with biases, one layer, no dropout between layers.
+_OPTIONS = (True, 1, 0.0)
+
+
+def _run_with(
+    weights: list[torch.Tensor], lstm: nn.LSTM, inputs: torch.Tensor, before: _Cell | None
+) -> tuple[torch.Tensor, _Cell]:
+    """What `lstm` does, with other weights.
+
+    They are passed on: `torch.func.functional_call` puts them into the layer for the while, where
+    another thread that does the same finds them, and leaves them there.
+    """
+    if before is None:
+        zeros = inputs.new_zeros(1, inputs.shape[0], lstm.hidden_size)
+        before = (zeros, zeros)
+    states, hidden, cell = torch.lstm(
+        inputs, before, weights, *_OPTIONS, lstm.training, False, lstm.batch_first
+    )
+    return states, (hidden, cell)
+
+
+def _weights(lstm: nn.LSTM, dtype: torch.dtype, weight_dropout: float) -> list[torch.Tensor]:
+    """The weights of one direction in a dtype, in torch's order; the recurrent ones thinned out."""
+    of_inputs, of_states, *biases = (weight.to(dtype) for weight in lstm.parameters())
     if weight_dropout:
-        name = "weight_hh_l0"
-        weights[name] = nn.functional.dropout(weights[name], weight_dropout)
-    return weights
+        of_states = nn.functional.dropout(of_states, weight_dropout)
+    return [of_inputs, of_states, *biases]
 
 
 def _run_stateful(
@@ -1003,13 +1023,25 @@ def _run_stateful(
     packed = nn.utils.rnn.pack_padded_sequence(
         inputs.to(dtype), lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
     )
-    weights = _weights(lstm, dtype, weight_dropout)
-    packed, after = functional_call(lstm, weights, (packed, before))
+    order, back = packed.sorted_indices, packed.unsorted_indices
+    assert order is not None
+    assert back is not None
+    data, *last = torch.lstm(
+        packed.data,
+        packed.batch_sizes,
+        [states.index_select(1, order) for states in before],
+        _weights(lstm, dtype, weight_dropout),
+        *_OPTIONS,
+        lstm.training,
+        False,
+    )
     states, _ = nn.utils.rnn.pad_packed_sequence(
-        packed, batch_first=True, total_length=inputs.shape[1]
+        packed._replace(data=data), batch_first=True, total_length=inputs.shape[1]
     )
     empty = lengths.unsqueeze(-1) == 0  # an empty piece was read as one step of padding
-    hidden, carried = (torch.where(empty, cell[i], after[i][0]) for i in range(2))
+    hidden, carried = (
+        torch.where(empty, cell[i], last[i][0].index_select(0, back)) for i in range(2)
+    )
     return states.to(inputs.dtype), (hidden, carried)
 
 

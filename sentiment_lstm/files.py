@@ -183,7 +183,9 @@ def _full_disk(error: BaseException | None) -> tuple[str, str | None] | None:
         if isinstance(error, OSError) and error.errno in _FULL:
             file = error.filename2 or error.filename  # of a copy: to where
             return os.strerror(error.errno), file if isinstance(file, str) else None
-        if sign := _SIGNS.search(str(error)):
+        # Ours is a ValueError, and may quote a review that speaks of a full disk.
+        sign = None if isinstance(error, ValueError) else _SIGNS.search(str(error))
+        if sign:
             return sign[1] or "a write failed", None
         error = error.__cause__ or error.__context__
     return None

@@ -75,7 +75,10 @@ def check_output(
     target = Path(os.path.realpath(name))
     _check_file(name, target)
     for given in inputs:
-        is_part = os.path.realpath(given).startswith(f"{target}.part")
+        read = os.path.realpath(given)
+        is_part = (
+            read.startswith((f"{target}.part-", f"{target}.part.")) or read == f"{target}.part"
+        )
         if os.path.exists(given) and (is_part or _is_same(given, target)):
             raise OutputError(
                 f"{name}: writing there would destroy {given}, which is read: choose another output"

@@ -180,3 +180,12 @@ def test_a_limit_has_a_name_and_can_be_raised(monkeypatch: pytest.MonkeyPatch) -
         SentimentLSTMConfig(num_hidden_layers=101)
     monkeypatch.setitem(LARGEST, "num_hidden_layers", 101)
     assert SentimentLSTMConfig(num_hidden_layers=101).num_hidden_layers == 101
+
+
+def test_labels_that_were_given_other_names_load(tmp_path: Path) -> None:
+    config = SentimentLSTMConfig()
+    config.id2label = {0: "bad", 1: "good"}
+    config.save_pretrained(tmp_path)
+    loaded = AutoConfig.from_pretrained(tmp_path)
+    assert loaded.id2label == {0: "bad", 1: "good"}
+    assert loaded.label2id == {"bad": 0, "good": 1}

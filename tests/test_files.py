@@ -169,6 +169,7 @@ def test_a_full_disk_is_seen_however_it_is_told(
         RuntimeError("[enforce fail at inline_container.cc:145] . PytorchStreamReader failed"),
         KeyboardInterrupt(),
         ValueError("the labels are full of gaps"),
+        ValueError("no label: 'It says the disk is full'"),
     ],
     ids=repr,
 )

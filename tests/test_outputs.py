@@ -156,3 +156,9 @@ def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="would destroy"):
         check_output(tmp_path / "labels", [shard])
     assert check_output(tmp_path / "labels", [texts, "owner/name"]).path == tmp_path / "labels"
+
+
+def test_a_name_that_begins_like_a_part_is_no_part(tmp_path: Path) -> None:
+    texts = tmp_path / "labels.partial.txt"
+    texts.touch()
+    assert check_output(tmp_path / "labels", [texts]).path == tmp_path / "labels"

@@ -152,7 +152,11 @@ def _explain(error: BaseException) -> str:
 
     said = " ".join(str(error).split())
     kind = type(error).__name__
-    if isinstance(error, MemoryError) or re.search("allocate memory|out of memory", said):
+    # A ValueError may quote a review that speaks of memory.
+    no_memory = re.search("allocate memory|out of memory", said) and not isinstance(
+        error, ValueError
+    )
+    if isinstance(error, MemoryError) or no_memory:
         return f"not enough memory: take smaller batches or a smaller model ({said or kind})"
     # What transformers says of an optional package is no ImportError.
     if isinstance(error, (ImportError, OSError, ValueError)) or "to be installed" in said:

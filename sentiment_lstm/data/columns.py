@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -44,6 +45,7 @@ _STAR_COLUMNS = ("stars", "rating")
 _LABEL_COLUMNS = ("label", "sentiment", *_STAR_COLUMNS)
 _TITLE_COLUMNS = ("title",)
 _LABEL_MARK = "__label__"
+_LABELS_IN_FRONT = re.compile(rf"(?:{_LABEL_MARK}\S+(?:\s|$))+")
 _FASTTEXT_LABELS = {"__label__1": 0, "__label__2": 1}
 _ZHANG_HEADER = ("label", "title", "text")
 _ZHANG_CODES = {"1": 0, "2": 1}
@@ -306,11 +308,8 @@ def _is_missing(value: Any) -> bool:
 
 def without_label(line: str) -> str:
     """Take the fastText labels from the front of a line, where there are any."""
-    mark, _, text = line.partition(" ")
-    while mark.startswith(_LABEL_MARK) and mark != _LABEL_MARK:
-        line = text
-        mark, _, text = line.partition(" ")
-    return line
+    found = _LABELS_IN_FRONT.match(line)
+    return line[found.end() :] if found else line
 
 
 def _reviews_of_own_layouts(records: Iterable[Record], columns: Columns) -> Iterator[Item]:
@@ -362,7 +361,8 @@ class _Labels:
 
     def read(self, label: Any, where: str, column: str) -> Label | ReviewError:
         """The label that a value stands for, or the error of one that stands for none."""
-        if label is None or (label == "" and self.problem_type != SEVERAL):
+        missing = label is None or (isinstance(label, float) and label != label)  # NaN, as of JSON
+        if missing or (label == "" and self.problem_type != SEVERAL):
             return ReviewError(f"{where}: no label in column {column!r}. {SKIP_HINT}")
         if self.problem_type == NUMBER:
             number = _number(label)

@@ -41,6 +41,7 @@ from .sources import (
     Slice,
     Source,
     file_digest,
+    is_stream,
     parse_source,
     parse_split,
 )
@@ -237,11 +238,12 @@ def load_texts(
         The texts, in the order of the file.
 
     Raises:
-        ReviewError: As `read_texts`, and for a file without a line.
+        ReviewError: As `read_texts`, and for a file without a line, or a pipe.
         FileNotFoundError: If the file does not exist.
         IsADirectoryError: If it is a folder.
     """
     file = Path(path).expanduser()
+    _refuse_streams(file)
     key = cache_key("texts", reader_key(format_of(file)), file_digest(file), text_column)
     read = partial(read_texts, path, text_column=text_column, max_line_bytes=max_line_bytes)
     features = datasets.Features({"text": datasets.Value("string")})
@@ -298,6 +300,7 @@ def _load_file(name: str, splits: list[str], options: _Options) -> list[datasets
     slices = [parse_split(split, ("train",), expects) for split in splits]
     path = Path(name).expanduser()
     file_format = format_of(path)
+    _refuse_streams(path)
     if file_format == ".txt" and not options.columns.only_coding:
         raise ReviewError(f"{name}: fastText lines have no columns, so none can be chosen.")
     class_names = parquet_columns(path, name) if file_format == ".parquet" else None
@@ -326,6 +329,13 @@ def _load_file(name: str, splits: list[str], options: _Options) -> list[datasets
     )
     reviews = {"train": build(rows, _features(columns.label_set))}
     return [_cut(part, reviews, name, key) for part in slices]
+
+
+def _refuse_streams(path: Path) -> None:
+    if is_stream(path):
+        raise ReviewError(
+            f"{path}: is a pipe or a device, and reviews are read twice: write a file."
+        )
 
 
 def _load_sample(splits: list[str], options: _Options) -> list[datasets.Dataset]:

@@ -446,7 +446,9 @@ def parquet_columns(path: Path, name: str) -> dict[str, list[str] | None]:
     from datasets import Features
 
     try:
-        features = Features.from_arrow_schema(_open_parquet(path, name).schema_arrow)
+        schema = _open_parquet(path, name).schema_arrow
+        check_header(schema.names, name)
+        features = Features.from_arrow_schema(schema)
     # What datasets has said of the columns may be damaged, in any way.
     except (pyarrow.ArrowException, ValueError, TypeError, LookupError, AttributeError) as error:
         if isinstance(error, ReviewError):

@@ -62,6 +62,8 @@ def read_texts(
     if file_format == ".parquet":
         raise ReviewError(f"{name}: not a kind of file that can be read. {ACCEPTED_TEXTS}")
     if file_format == ".txt":
+        if text_column is not None:
+            raise ReviewError(f"{name}: lines of text have no columns, so none can be chosen.")
         lines = read_numbered_lines(path, name, max_line_bytes)
         yield from _without_skip_hint(_texts_of_lines(lines))
         return

@@ -234,10 +234,15 @@ def _refuse_other_jobs(output: Path, job: dict[str, Any]) -> None:
         if f".part-{_identity(job)}-" in manifest.name or not shard.exists():
             continue  # without its shard, it was killed while it cleaned up
         try:
-            other = json.loads(b"".join(_whole_lines(manifest)[:1]))
+            first, *pieces = _whole_lines(manifest)
+            other = json.loads(first)
             differ = [key for key in sorted(job.keys() | other) if job.get(key) != other.get(key)]
         except (ValueError, TypeError, AttributeError):
-            differ = ["manifest, which cannot be read"]
+            differ, pieces = ["manifest, which cannot be read"], [b""] * 2
+        if len(pieces) < 2 and "processes" not in differ:  # no more than a header: nothing is lost
+            manifest.unlink()
+            shard.unlink()
+            continue
         remedy = f"choose another output, or delete {output}.part* to start anew"
         if "processes" in differ:
             raise BatchError(

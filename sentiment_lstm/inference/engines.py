@@ -8,6 +8,7 @@ own business.
 from __future__ import annotations
 
 import csv
+import glob
 import json
 import os
 import pickle
@@ -295,12 +296,17 @@ def _find(reviews: str) -> tuple[list[str], AbstractFileSystem]:
     """The files that a path, a folder or a pattern names, and where they are."""
     system, path = _resolved(reviews)
     if system.isdir(path):
-        path = f"{path.rstrip('/')}/**"
-    found = [path] if system.isfile(path) else sorted(map(str, system.glob(path)))
+        path = f"{glob.escape(path.rstrip('/'))}/**"
+    # Engines leave files of no bytes where a part had no rows.
+    found = (
+        [path]
+        if system.isfile(path)
+        else sorted(name for name, file in system.glob(path, detail=True).items() if file["size"])
+    )
     files = [file for file in found if _is_visible(file, path) and _format_of(file)]
     if not files:
         raise FileNotFoundError(
-            f"{reviews}: there is no file of {', '.join(_FORMATS)} by that name or pattern"
+            f"{reviews}: there is no file of {', '.join(_FORMATS)} by that name or pattern, or all are empty"
         )
     if len(formats := {_format_of(file) for file in files}) > 1:
         raise ReviewError(

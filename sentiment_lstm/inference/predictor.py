@@ -30,6 +30,7 @@ from transformers import (
 from .. import auto_classes  # noqa: F401 - registers our classes with the Auto classes
 from ..data.columns import joined, text_columns
 from ..data.labels import NUMBER, SEVERAL, LabelSet
+from ..data.readers import check_header
 from ..data.texts import chunks
 from ..tokenization import private_backend
 
@@ -263,6 +264,8 @@ class SentimentPredictor:
         Raises:
             AnswerError: See `predict`.
         """
+        if self.model.training:  # it was trained since
+            self.model.eval()
         results = self._probabilities(self._copy or self.model, token_ids)
         if self._copy is not None and len(results):
             lower, upper = np.sort(results, axis=1)[:, -2:].T
@@ -414,10 +417,17 @@ def answer_columns(
         probabilities of all labels by their number. Of a number `predicted_score` alone.
 
     Raises:
-        ReviewError: If there is no column of text, or a text is missing.
+        ReviewError: If there is no column of text, a name occurs twice, or a text is missing.
+        TypeError: If the column is a single text.
     """
+    check_header(list(batch), where)  # a table may have a name twice
     text, title = text_columns(list(batch), where, text=text_column)
     columns = [name for name in (title, text) if name]
+    if isinstance(batch[text], (str, bytes)):  # whose characters would be classified
+        raise TypeError(
+            f"{where}: column {text!r} is one text and no list of texts: pass a batch, as "
+            "`dataset.map(predictor, batched=True)` does"
+        )
     rows = zip(*(batch[name] for name in columns), strict=True)
     texts = (
         joined(dict(zip(columns, row, strict=True)), text, title, f"batch:{number}", hint=hint)

@@ -18,6 +18,7 @@ from sentiment_lstm.cli.main import main
         (["train", "nowhere.yaml"], "nowhere.yaml"),
         (["evaluate", "{folder}", "nowhere.ft.txt"], "nowhere.ft.txt: there is no such file"),
         (["evaluate", "{folder}", "{texts}"], "texts.txt:1: no label"),
+        (["evaluate", "{folder}", "{phones}"], "error: {here}/phones.txt:1: no label"),
         (["predict", "{folder}", "--input", "nowhere.txt"], "nowhere.txt: there is no such file"),
         (["predict", "{folder}", "fine", "--input", "{texts}"], "not both"),
         (["predict", "--model", "{folder}/a/b", "fine"], "no such model folder"),
@@ -34,13 +35,15 @@ def test_bad_input_is_one_line_and_exit_code_1(
 ) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("I love it, works well.\n")
-    filled = [word.format(folder=model_folder, texts=texts) for word in arguments]
+    phones = tmp_path / "phones.txt"
+    phones.write_text("It always runs out of memory.\n")
+    filled = [word.format(folder=model_folder, texts=texts, phones=phones) for word in arguments]
     assert main(filled) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     errors = [line for line in captured.err.splitlines() if line.startswith("sentiment-lstm: ")]
     assert len(errors) == 1
-    assert message in errors[0]
+    assert message.replace("{here}", str(tmp_path)) in errors[0]
     assert "Traceback" not in captured.err
 
 

@@ -204,3 +204,12 @@ def test_a_text_is_joined_to_its_title() -> None:
     assert joined({"title": "T", "text": "x"}, "text", None, "batch:1") == "x"
     with pytest.raises(ReviewError, match=r"^batch:2: None in column 'text'\. Leave it out\.$"):
         joined({"text": None}, "text", None, "batch:2", hint="Leave it out.")
+
+
+def test_a_label_that_is_no_number_is_none(tmp_path: Path, load: Load) -> None:
+    path = write(
+        tmp_path / "reviews.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": NaN}\n'
+    )
+    with pytest.raises(ReviewError, match=r"reviews\.jsonl:2: no label in column 'label'"):
+        load(path)
+    assert load(path, on_bad_line="skip")["text"][:] == ["a"]

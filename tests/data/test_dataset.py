@@ -17,7 +17,7 @@ from review_files import Load, fasttext, load_with_own_cache, numbered, write
 from support import POLARITY, parquet, polarity_files, run
 
 from sentiment_lstm.data import arrow, dataset, readers, sources
-from sentiment_lstm.data.dataset import ReviewError, load_many, load_texts
+from sentiment_lstm.data.dataset import ReviewError, load_many, load_reviews, load_texts
 from sentiment_lstm.data.texts import read_texts
 
 load = load_with_own_cache
@@ -524,3 +524,11 @@ def test_long_reviews_are_written_few_at_a_time(
 def test_ordinary_reviews_are_written_a_thousand_at_a_time(tmp_path: Path, load: Load) -> None:
     path = write(tmp_path / "x.ft.txt", fasttext(["a review of some words"] * 2500, [1] * 2500))
     assert [len(batch) for batch in load(path).data.table.to_batches()] == [1000, 1000, 500]
+
+
+@pytest.mark.parametrize("read", [load_reviews, load_texts])
+def test_reviews_are_not_read_from_a_pipe(read: Any, tmp_path: Path) -> None:
+    """They would be read twice: what is there the first time is gone the second."""
+    os.mkfifo(path := tmp_path / "pipe.ft.txt")
+    with pytest.raises(ReviewError, match="is a pipe or a device"):
+        read(path)

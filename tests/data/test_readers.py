@@ -469,3 +469,10 @@ def test_files_that_hold_no_reviews(
     for on_bad_line in ("raise", "skip"):
         with pytest.raises(ReviewError, match=message):
             load(path, on_bad_line=on_bad_line)
+
+
+def test_a_column_of_parquet_is_named_once(tmp_path: Path, load: Load) -> None:
+    table = pyarrow.table([["good", "bad"], [0, 1], [1, 0]], names=["text", "label", "label"])
+    pyarrow.parquet.write_table(table, path := tmp_path / "x.parquet")
+    with pytest.raises(ReviewError, match=r"x\.parquet: a column name occurs twice"):
+        load(path)

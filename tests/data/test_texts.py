@@ -189,3 +189,22 @@ def test_a_header_without_a_text_is_an_error_where_no_row_follows(
     assert list(read_texts(write(path, b"id,text,,\n1,Great,,\n"))) == ["Great"]
     assert list(read_texts(write(path, b"id,text\n"))) == []
     assert list(read_texts(write(path, b""))) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("__label__1\tI hate it", "I hate it"),
+        ("__label__1 __label__a  well", " well"),
+        ("__label__1", ""),
+        ("__label__ is a word", "__label__ is a word"),
+    ],
+)
+def test_labels_in_front_end_at_any_space(line: str, text: str, tmp_path: Path) -> None:
+    assert list(read_texts(write(tmp_path / "texts.txt", line + "\n"))) == [text]
+
+
+def test_lines_have_no_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "table.tsv.txt", "id\treview\n1\tI hate it\n")
+    with pytest.raises(ReviewError, match="lines of text have no columns"):
+        list(read_texts(path, text_column="review"))

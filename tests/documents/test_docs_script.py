@@ -179,5 +179,7 @@ def test_figures_are_written_as_documents_write_them(written: str, expected: str
 
 
 def test_accuracy_over_several_sets_counts_reviews() -> None:
-    found = [{"reviews": 1, "accuracy": 1.0}, {"reviews": 3, "accuracy": 0.6}]
-    assert docs.pooled(found) == pytest.approx(0.7)
+    found = [{"reviews": 1, "accuracy": 1.0}, {"reviews": 3, "accuracy": 2 / 3}]
+    pooled = docs.pooled(found)
+    assert pooled["accuracy"] == pytest.approx(0.75)
+    assert pooled["accuracy_low"] < 0.75 < pooled["accuracy_high"]

@@ -581,3 +581,17 @@ def test_a_chunk_of_long_texts_ends_early(
     predict_file(model_folder, path, output)
     assert [len(chunk) for chunk in asked] == [1, 2]
     assert len(output.read_text().splitlines()) == 3
+
+
+def test_a_job_that_failed_at_its_first_text_is_forgotten(
+    model_folder: Path, tmp_path: Path, rows: Rows
+) -> None:
+    """Its file is mended, which makes another job of the same command."""
+    texts, output = tmp_path / "texts.txt", tmp_path / "labels"
+    texts.write_bytes(b"good\nb\xff\n")
+    with pytest.raises(ValueError, match=r"texts\.txt:2: not valid UTF-8"):
+        predict_file(model_folder, texts, output, rows=rows)
+    texts.write_bytes(b"good\nbad\n")
+    predict_file(model_folder, texts, output, rows=rows)
+    assert output.read_text().count("\n") == 2 + bool(rows.header)
+    assert sorted(path.name for path in tmp_path.glob("labels.part-*")) == []

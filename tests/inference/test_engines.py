@@ -104,7 +104,8 @@ def files(tmp_path: Path) -> Path:
     folder = tmp_path / "reviews"
     for name in ("a.csv", "b/c.CSV.gz", "b/_temporary/d.csv", ".e.csv", "_SUCCESS", "notes.md"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
+        (folder / name).write_text("text\n")
+    (folder / "0.csv").touch()  # as engines leave where a part had no rows
     return folder
 
 
@@ -120,10 +121,15 @@ def test_a_path_and_a_pattern_are_files(name: str, files: Path) -> None:
     assert engines._find(f"{files}/{name}")[0] == [f"{files}/a.csv"]
 
 
+def test_the_name_of_a_folder_is_no_pattern(files: Path) -> None:
+    folder = files.rename(files.with_name("reviews [1]"))
+    assert engines._find(str(folder))[0] == [f"{folder}/a.csv", f"{folder}/b/c.CSV.gz"]
+
+
 def test_files_are_found_in_any_file_system() -> None:
     from fsspec.implementations.memory import MemoryFileSystem
 
-    MemoryFileSystem().pipe("/bucket/x.parquet", b"")
+    MemoryFileSystem().pipe("/bucket/x.parquet", b"PAR1")
     found, system = engines._find("memory://bucket/*.parquet")
     assert found == ["/bucket/x.parquet"]
     assert isinstance(system, MemoryFileSystem)
@@ -144,7 +150,7 @@ def test_files_are_found_in_any_file_system() -> None:
 def test_files_that_cannot_be_read_together_are_refused(
     name: str, error: type[Exception], message: str, files: Path
 ) -> None:
-    (files / "x.jsonl").touch()
+    (files / "x.jsonl").write_text("{}\n")
     with pytest.raises(error, match=message):
         engines._find(f"{files}/{name}")
 
@@ -219,7 +225,7 @@ def test_text_is_text_whatever_it_looks_like(name: str, content: str, tmp_path: 
         engines._read(StubData(), files, system, "gone", 1000)
 
 
-@pytest.mark.parametrize("content", ["[1]\n", "{\n", ""])
+@pytest.mark.parametrize("content", ["[1]\n", "{\n", "\n"])
 def test_a_file_that_is_no_json_lines_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(content)
     files, system = engines._find(str(tmp_path))

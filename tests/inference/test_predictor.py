@@ -577,3 +577,40 @@ def test_sizes_are_checked(
         SentimentPredictor(model, tokenizer, batch_tokens=0)
     with pytest.raises(ValueError, match="must be 1 or more, and at most"):
         SentimentPredictor(model, tokenizer, chunk_size=10**20)
+
+
+def test_threads_that_compute_in_another_dtype_leave_the_weights_alone(
+    model: SentimentLSTMForSequenceClassification,
+    tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sentiment_lstm.modeling_sentiment_lstm._CPU_DTYPES", {torch.float32})
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    predictor = SentimentPredictor(model.bfloat16(), tokenizer, batch_tokens=16)
+    before = dict(model.named_parameters())
+    predictor.predict_proba(["good " * (1 + number % 30) for number in range(300)])
+    for name, weight in model.named_parameters():
+        assert weight is before[name]
+        assert weight.dtype == torch.bfloat16
+
+
+def test_a_model_that_was_trained_meanwhile_answers_without_dropout(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    predictor = SentimentPredictor(model, tokenizer)
+    expected = predictor.predict_proba(TEXTS)
+    model.train()
+    np.testing.assert_array_equal(predictor.predict_proba(TEXTS), expected)
+
+
+def test_a_row_is_no_batch(
+    model: SentimentLSTMForSequenceClassification, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Of a text the characters would be classified, of a table with a name twice the name."""
+    predictor = SentimentPredictor(model, tokenizer)
+    rows = datasets.Dataset.from_dict({"text": TEXTS[1:3]})
+    with pytest.raises(TypeError, match=r"'text' is one text.*batched=True"):
+        rows.map(predictor)
+    assert len(rows.map(predictor, batched=True)) == 2
+    with pytest.raises(ValueError, match="a column name occurs twice"):
+        predictor(pd.DataFrame([TEXTS[1:3]], columns=["text", "text"]))

@@ -88,7 +88,7 @@ def test_a_release_can_be_the_mean_of_two_passes(
     for name, tensor in mean.items():
         assert torch.equal(tensor, ((before[name] + after[name]) / 2).half()), name
     assert read_results(output / "results.json").averaged
-    said = "The weights are the mean of what that run makes and of what it starts from, `first`."
+    said = "The weights are the mean of what that run makes and of what it starts from, `first`"
     assert said in (output / "README.md").read_text()
 
     other = train(

@@ -45,13 +45,16 @@ export class Classifier {
    * Classify texts, as `SentimentPredictor.predict` does.
    * @param {string[]} texts
    * @param {(done: number) => void} [progressed] Is told how many texts are done.
-   * @returns {Promise<{label: string, score: number}[]>} The most probable label of each text, in order.
+   * @returns {Promise<{label: string, score: number}[]>} The most probable label of each text, in order,
+   *     and its probability; of several labels at once those above one half, or "none".
    */
   async predict(texts, progressed) {
     const { labels } = this;
     return (await this.probabilities(texts, progressed)).map((row) => {
       const best = row.indexOf(Math.max(...row));
-      return { label: labels[best], score: row[best] };
+      const several = this.#config.problem_type === "multi_label_classification";
+      const above = labels.filter((_, index) => row[index] > 0.5).join(", ") || "none";
+      return { label: several ? above : labels[best], score: row[best] };
     });
   }
 
