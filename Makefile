@@ -15,7 +15,7 @@ help: ## Show this help
 install: $(VENV)/.dev ## Make the virtual environment and install the package for development
 
 demo: $(VENV)/.demo ## Train on real reviews, then classify a few through transformers.pipeline
-	$(BIN)/python scripts/demo.py --output_dir $(DEMO_DIR)
+	$(BIN)/python scripts/demo.py --output_dir '$(DEMO_DIR)'
 
 model: $(VENV)/.teacher ## From reviews in ../shared/data to a model in runs/pass3: hours; resumes
 	$(BIN)/python scripts/model.py

@@ -7,7 +7,8 @@ FOLDER is a model folder that `sentiment-lstm train` wrote. Each baseline is tra
 reviews of its recipe and measured on its validation and test reviews and on the behavioural suite.
 Prints a table with the model first, and writes `FOLDER/baselines.json`, which its card shows. With
 `--train` the baselines learn from other reviews than the run, such as a part of its own where these
-would take one of them days; the table and the card say so.
+would take one of them days; the table and the card say so. What it asks for is measured anew each
+time (fine-tuned transformers are kept, by the content of the reviews).
 
 With `--sizes` the model's recipe and the baselines are also trained on so many of the reviews,
 drawn at random once, so that each set holds the smaller ones: `FOLDER/curve.json` and
@@ -30,7 +31,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sentiment_lstm.data.labels import BINARY
-from sentiment_lstm.evaluation.behaviour import measure_behaviour
+from sentiment_lstm.evaluation.behaviour import fingerprint, generate, measure_behaviour
 from sentiment_lstm.evaluation.evaluate import Predictions, measure
 from sentiment_lstm.evaluation.figures import CURVE
 from sentiment_lstm.evaluation.results import BySource, Results, read_results
@@ -47,6 +48,7 @@ from sentiment_lstm.training.teachers import (
     add_pretrained_option,
     classifiers,
     read_reviews,
+    refuse_own_labels,
     write_reviews,
 )
 
@@ -84,16 +86,19 @@ def measure_all(
     trained_on, more = "the same reviews", ""
     if train is not None:
         trained_on, more = f"{len(read_reviews(train, **options)[0]):,} reviews", " --train SOURCES"
+    suite = fingerprint(generate())
     found = {baseline.name: baseline for baseline in read_baselines(path)} if path.exists() else {}
     for name, classifier in chosen.items():
         known = found.get(classifier.name)
-        # What is asked for now, measured there: it may be another set of reviews than last time.
-        asked = (trained_on, sources, True)
-        if known is None or asked != (
+        # What is asked for now, measured there: it may be another set of reviews than last time, or
+        # another suite. Of `train` the file knows the number alone, so that is measured anew.
+        asked = (trained_on, sources, suite)
+        there = known and (
             known.trained_on,
             _sources(known.metrics),
-            known.behaviour is not None,
-        ):
+            (known.behaviour or {}).get("suite"),
+        )
+        if there != asked or train is not None:
             learned = train or results.recipe["train"]
             command = f"{COMMAND} --baselines {name}{more}"
             measured = measure_baseline(classifier, results, learned, trained_on, command)
@@ -143,6 +148,7 @@ def train_on_fewer(folder: Path, sizes: list[int], output: Path) -> list[Path]:
             from a classifier, which has learned from all of them.
     """
     recipe = read_recipe(folder / RECIPE_FILE)
+    refuse_own_labels(recipe)
     start = recipe.training.init_from
     if start is not None and is_classifier(start):
         raise ValueError(

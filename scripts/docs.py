@@ -312,6 +312,8 @@ def main() -> None:
     parser.add_argument("--add", type=Path, metavar="RUN", help="a folder of a finished run")
     parser.add_argument("--name", help="of the added results (default: the folder's)")
     options = parser.parse_args()
+    if options.check and options.add:
+        parser.error("--add writes, and --check does not: give one of them")
     try:
         if options.add:
             name = options.name or options.add.name

@@ -46,6 +46,7 @@ from sentiment_lstm.training.teachers import (
     add_pretrained_option,
     classifiers,
     read_reviews,
+    refuse_own_labels,
     write_reviews,
 )
 
@@ -88,6 +89,7 @@ def measure_all(
     start = recipe.training.init_from
     if start is None or not is_classifier(start):
         raise ValueError(f"init_from is {start}: name the folder of a classifier")
+    refuse_own_labels(recipe)
     texts, labels = read_reviews(train_sources)
     if min(sizes) < 5 or max(sizes) > len(texts) or draws < 1:
         raise ValueError(f"sizes are from 5 to {len(texts)}, not {sizes}, and draws 1 or more")

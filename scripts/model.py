@@ -37,6 +37,8 @@ RECIPES = SCRIPTS / "recipes"
 MEASURED = RESULTS / "model.json"
 # Of the sentences that a model may learn from.
 TEMPLATES = SCRIPTS.parent / "sentiment_lstm" / "evaluation" / "behaviour_train.yaml"
+# Of those that measure it: their words are left out of what it learns from.
+MEASURED_WORDS = TEMPLATES.with_name("behaviour_measure.yaml")
 STATE = Path("runs/model.json")
 # MPNet learned from 12,000 of the reviews, which takes half an hour without a GPU. What it has said
 # of all texts of the recipe and of our sentences, hours of work, lies beside the results: of what
@@ -94,6 +96,7 @@ def stages(teaching: list[str]) -> list[Stage]:
         for name in ("teacher", "distilled", "language_model", "adversarial")
     )
     sentences = ["runs/augmented/sentences.txt", "runs/augmented/rules.parquet"]
+    by_rule = "runs/augmented/by_rule.txt"
     soft = "runs/teacher/soft_labels.parquet"
     augmented = ["runs/augmented/texts.txt", "runs/augmented/soft_labels.parquet"]
     words, meant = "runs/augmented/words.txt", "runs/augmented/meant.txt"
@@ -106,15 +109,15 @@ def stages(teaching: list[str]) -> list[Stage]:
             # No mixed ones: MPNet's kept answers are of others, and it would be trained for these.
             [str(SCRIPTS / "sentences.py"), str(teacher), "--mixed", "0"],
             teacher,
-            [str(TEMPLATES)],
-            sentences,
+            [str(TEMPLATES), str(MEASURED_WORDS)],
+            [*sentences, by_rule],
         ),
         Stage(
             "teacher",
             "teachers learn from the reviews, and read reviews, texts without labels and sentences",
             [str(SCRIPTS / "teacher.py"), str(teacher), *teaching],
             teacher,
-            [*sentences[:1], *_answers(teaching)],
+            [*sentences[:1], *_answers(teaching), *_once_train(teaching)],
             [soft],
         ),
         Stage(
@@ -122,7 +125,7 @@ def stages(teaching: list[str]) -> list[Stage]:
             "sentences, hasty copies and counterfactuals get their labels",
             [str(SCRIPTS / "augment.py"), str(teacher), "--only_answered"],
             teacher,
-            [soft, *sentences],
+            [soft, *sentences, by_rule],
             augmented,
         ),
         Stage(
@@ -153,7 +156,7 @@ def stages(teaching: list[str]) -> list[Stage]:
             ["-m", "sentiment_lstm", "pretrain", str(language_model)],
             language_model,
             vectors,
-            [start],
+            [start, "runs/language_model/results.json"],
         ),
         Stage(
             "student",
@@ -194,6 +197,8 @@ def run_all(todo: list[Stage]) -> None:
         if entry["finished"] and all(Path(path).exists() for path in stage.writes):
             print(f"{title}: finished", flush=True)
             continue
+        if entry["finished"]:  # what it wrote is gone, and it may fail this time
+            entry = {"key": key, "seconds": 0.0, "finished": False}
         print(f"{title}: {stage.what} ({_expected(stage.name)})", flush=True)
         print(f"$ python {shlex.join(stage.command)}", flush=True)
         started = time.perf_counter()
@@ -228,6 +233,15 @@ def _answers(teaching: list[str]) -> list[str]:
     parser.add_argument("--answers", type=Path)
     folder = parser.parse_known_args(teaching)[0].answers
     return [] if folder is None else sorted(map(str, folder.glob("*.parquet")))
+
+
+def _once_train(teaching: list[str]) -> list[str]:
+    """The files of reviews that options of `teacher.py` name as `--once_train`."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--once_train", nargs="+", default=[])
+    sources = parser.parse_known_args(teaching)[0].once_train
+    names = [parse_source(source).name for source in sources]
+    return [name for name in names if Path(name).is_file()]
 
 
 def _state() -> dict[str, Any]:

@@ -46,6 +46,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from sentiment_lstm.cli.common import read_overrides
+from sentiment_lstm.data.sources import file_digest, parse_source
 from sentiment_lstm.evaluation.evaluate import Predictions, measure
 from sentiment_lstm.evaluation.results import without_secrets
 from sentiment_lstm.files import dump_json, write_json, write_text
@@ -67,6 +68,7 @@ from sentiment_lstm.training.teachers import (
     classifiers,
     read_reviews,
     read_texts,
+    refuse_own_labels,
     write_reviews,
 )
 
@@ -192,6 +194,7 @@ class Ensemble:
         """A function from texts to probabilities of POSITIVE."""
         if member != LSTM:
             return self.known[member].train(texts, labels).predict
+        refuse_own_labels(self.recipe)
         source = self.output_dir / f"{part}.jsonl"
         write_reviews(source, texts, labels)
         recipe = self.recipe.replace(
@@ -381,16 +384,21 @@ def claim(folder: Path, recipe: Recipe, folds: int, once_train: list[str] | None
     """Give a folder to the members of a recipe, or find that it is theirs.
 
     Raises:
-        ValueError: If it holds those of another recipe, of other folds or other `once_train`.
+        ValueError: If it holds those of another recipe, of other reviews, of other folds or other
+            `once_train`.
     """
     fields = without_secrets(recipe.fields)
     own = {name: value for name, value in fields.items() if name not in _NOT_OF_MEMBERS}
-    task = dump_json({"recipe": own, "folds": folds, "once_train": once_train})
+    asked = {"recipe": own, "folds": folds, "once_train": once_train}
+    # By content: what members have said is kept by the text that they were asked of alone.
+    files = [Path(parse_source(name).name) for name in [*recipe.reviews.train, *(once_train or [])]]
+    contents = [file_digest(path) for path in files if path.is_file()]
+    task = dump_json(asked | {"contents": contents})
     path = folder / TASK_FILE
     if path.exists() and path.read_text(encoding="utf-8") != task:
         raise ValueError(
-            f"{folder}: holds members of another recipe, of other folds, or trained on other "
-            "reviews; choose another --output_dir, or delete the folder to start anew"
+            f"{folder}: holds members of another recipe, of other reviews or other folds; "
+            "choose another --output_dir, or delete the folder to start anew"
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, task)

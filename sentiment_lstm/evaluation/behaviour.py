@@ -150,6 +150,21 @@ def generate(
     return list(cases.values())
 
 
+def fingerprint(cases: Sequence[Case]) -> str:
+    """What tells one suite from another: models can be compared where it is the same.
+
+    Args:
+        cases: From `generate`.
+
+    Returns:
+        Sixteen hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for case in cases:
+        digest.update("\0".join([case.capability, case.target, *case.texts, "\n"]).encode())
+    return digest.hexdigest()[:16]
+
+
 def measure_behaviour(
     predict_proba: PredictProba, cases: Sequence[Case] | None = None, examples: int = 3
 ) -> Behaviour:
@@ -186,7 +201,7 @@ def measure_behaviour(
         failed = sorted((one for one in every if one[0] > 0), key=lambda one: -one[0])
         shown = _worst(failed, known, examples)
         capabilities[name] = Capability(len(every), len(failed), shown)
-    return Behaviour(_fingerprint(cases), capabilities)
+    return Behaviour(fingerprint(cases), capabilities)
 
 
 def positive_of(predictor: SentimentPredictor) -> PredictProba:
@@ -297,13 +312,6 @@ def _worst(
                 case.template, case.target, texts, [round(known[text], 4) for text in texts]
             )
     return list(shown.values())
-
-
-def _fingerprint(cases: Sequence[Case]) -> str:
-    digest = hashlib.sha256()
-    for case in cases:
-        digest.update("\0".join([case.capability, case.target, *case.texts, "\n"]).encode())
-    return digest.hexdigest()[:16]
 
 
 # --- generating ----------------------------------------------------------------------------------

@@ -126,6 +126,10 @@ def draw_learning_curves(log: Iterable[Mapping[str, float]], path: _Path) -> Non
     _save(figure, path)
 
 
+# Labels of a confusion matrix whose cells have numbers.
+_MOST_NUMBERED = 30
+
+
 def draw_confusion_matrix(
     metrics: Metrics, path: _Path, names: Sequence[str] = BINARY.names
 ) -> None:
@@ -139,7 +143,10 @@ def draw_confusion_matrix(
     columns = min(3, len(metrics))
     rows = -(-len(metrics) // columns)
     labels = max(len(found["confusion_matrix"]) for found in metrics.values())
-    size = max(1.0, labels / 5)  # of a panel: five numbers in a row can still be read
+    # Of a panel: five numbers in a row can still be read. Of very many labels there are colours
+    # alone, or the picture would take gigabytes.
+    has_numbers = labels <= _MOST_NUMBERED
+    size = max(1.0, labels / 5) if has_numbers else 3.0
     figure = _new_figure(0.6 + 3.6 * columns * size, 3.9 * rows * size)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in panels[len(metrics) :]:
@@ -148,7 +155,7 @@ def draw_confusion_matrix(
         counts = np.array(found["confusion_matrix"])
         shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for (row, column), count in np.ndenumerate(counts):
+        for (row, column), count in np.ndenumerate(counts) if has_numbers else ():
             share = shares[row, column]
             axes.text(
                 column,
@@ -160,8 +167,9 @@ def draw_confusion_matrix(
             )
         shown = names if len(counts) == len(names) else list(map(str, range(len(counts))))
         ticks = range(len(shown))
-        axes.set_xticks(ticks, shown)
-        axes.set_yticks(ticks, shown, rotation=90, va="center")
+        if has_numbers:
+            axes.set_xticks(ticks, shown)
+            axes.set_yticks(ticks, shown, rotation=90, va="center")
         axes.set(xlabel="predicted", ylabel="label")
         axes.set_title(_wrapped(part), fontsize=9)
     figure.suptitle("Reviews by label and predicted label; per cent of the label")

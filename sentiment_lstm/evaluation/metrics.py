@@ -240,7 +240,8 @@ def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
         labels: Right classes, integers from 0, `(reviews,)`.
 
     Returns:
-        What to divide the logits by, from 0.05 to 20.
+        What to divide the logits by, from 0.05 to 20; 1.0 where the labels decide on none, as where
+        every prediction is right, so that the surest would be the best.
 
     Raises:
         ValueError: As [`score`].
@@ -252,8 +253,11 @@ def fit_temperature(probabilities: ArrayLike, labels: ArrayLike) -> float:
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
         return float(-scaled[np.arange(len(right)), right].mean())
 
-    found = minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method="bounded")
-    return float(np.exp(found.x))
+    if (rows.argmax(axis=1) == right).all():
+        return 1.0
+    end = np.log(20)
+    found = minimize_scalar(loss, bounds=(-end, end), method="bounded")
+    return float(np.exp(found.x)) if abs(found.x) < end - 1e-3 else 1.0
 
 
 def log_probabilities(probabilities: NDArray[Any]) -> NDArray[np.float64]:

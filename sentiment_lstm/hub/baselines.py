@@ -117,17 +117,17 @@ def dump_baselines(baselines: Iterable[Baseline]) -> str:
     return dump_json(entries)
 
 
-def redact_baselines(baselines: Iterable[Baseline], run: Run) -> list[Baseline]:
+def redact_baselines(baselines: Iterable[Baseline], run: Run | None) -> list[Baseline]:
     """Take folders from what baselines say, so that sources are called as in redacted results.
 
     Args:
         baselines: The baselines.
-        run: Of the model that they are compared with, redacted or not.
+        run: Of the model that they are compared with, redacted or not, where it is known.
 
     Returns:
         Copies for others to see.
     """
-    names = run.public_names()
+    names = {} if run is None else run.public_names()
     return [
         dataclasses.replace(
             baseline,

@@ -406,9 +406,7 @@ def _contents(folder: Path, repo_id: str, model: PreTrainedModel) -> dict[str, P
             results = read_results(folder / RESULTS_FILE)
             contents[RESULTS_FILE] = dump_json(dataclasses.asdict(results.redact())).encode()
         if (path := find_baselines(folder)) is not None:
-            baselines = read_baselines(path)
-            if results is not None:
-                baselines = redact_baselines(baselines, results)
+            baselines = redact_baselines(read_baselines(path), results)
             contents[BASELINES_FILE] = dump_baselines(baselines).encode()
         if RECIPE_FILE in contents:
             recipe = read_yaml(folder / RECIPE_FILE)

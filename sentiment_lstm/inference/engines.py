@@ -306,7 +306,8 @@ def _find(reviews: str) -> tuple[list[str], AbstractFileSystem]:
     files = [file for file in found if _is_visible(file, path) and _format_of(file)]
     if not files:
         raise FileNotFoundError(
-            f"{reviews}: there is no file of {', '.join(_FORMATS)} by that name or pattern, or all are empty"
+            f"{reviews}: there is no file of {', '.join(_FORMATS)} by that name or pattern, or "
+            "all are empty"
         )
     if len(formats := {_format_of(file) for file in files}) > 1:
         raise ReviewError(

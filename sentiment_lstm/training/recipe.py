@@ -329,15 +329,24 @@ class RecipeTrainingArguments(TrainingArguments):
                     f"`{name}` must be 0 or more and below 1; got {getattr(self, name)}"
                 )
 
+    def _check_metric(self) -> None:
+        """Raise `ValueError` for an unknown metric, or one whose worst is to be kept."""
+        metric = self.metric_for_best_model
+        known = {*_METRICS_OF_STEPS, *_METRICS_OF[SEVERAL], *_METRICS_OF[NUMBER]}
+        if metric is not None and metric.removeprefix("eval_") not in known:
+            raise ValueError(f"`metric_for_best_model` must be one of {', '.join(_METRICS)}")
+        if self.greater_is_better not in (None, not str(metric or "loss").endswith("loss")):
+            raise ValueError(
+                f"`greater_is_better` is {self.greater_is_better}, and of {metric} the contrary "
+                "holds: leave it out"
+            )
+
     def _check(self) -> None:
         """Raise `ValueError` for what would train something else than was meant, or nothing."""
         for name, allowed in _FIXED.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"`{name}` cannot be chosen here: leave it out")
-        metric = self.metric_for_best_model
-        known = {*_METRICS_OF_STEPS, *_METRICS_OF[SEVERAL], *_METRICS_OF[NUMBER]}
-        if metric is not None and metric.removeprefix("eval_") not in known:
-            raise ValueError(f"`metric_for_best_model` must be one of {', '.join(_METRICS)}")
+        self._check_metric()
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"`ema_decay` must be between 0 and 1; got {self.ema_decay}")
         if self.ema_decay is not None and not self.load_best_model_at_end:

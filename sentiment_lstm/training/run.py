@@ -458,6 +458,8 @@ def _evaluate(
     is_number = predictor.model.config.problem_type == NUMBER
     if calibrated and not is_number:
         temperature = calibrate(Predictions.concatenate(list(predictions.values())))
+        if temperature == 1:
+            logger.warning("the validation reviews decide on no temperature: it stays as it is")
         # The probabilities are already those of the recipe's own temperature, if it names one.
         predictor.model.config.temperature *= temperature
         predictions = {source: made.scaled(temperature) for source, made in predictions.items()}

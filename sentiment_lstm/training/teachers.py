@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ..data.dataset import load_many, load_texts
 from .fine_tuning import fine_tune
 from .pretrained import MINILM, MPNET, PretrainedTransformer
+from .recipe import Recipe, RecipeError
 
 # On few reviews a small model needs more epochs than on many: this many reviews are read.
 READ_AT_LEAST = 32_000
@@ -229,6 +230,22 @@ def read_texts(sources: Iterable[str], max_line_bytes: int) -> list[str]:
     """
     loaded = (load_texts(source, max_line_bytes=max_line_bytes) for source in sources)
     return [text for texts in loaded for text in texts["text"][:]]
+
+
+def refuse_own_labels(recipe: Recipe) -> None:
+    """Refuse a recipe that says what labels mean: those of `write_reviews` are 0 and 1.
+
+    Args:
+        recipe: Of which another is made that reads such reviews.
+
+    Raises:
+        RecipeError: If it has `labels`.
+    """
+    if recipe.reviews.labels is not None:
+        raise RecipeError(
+            "`labels`: here reviews are written anew with the labels 0 and 1, which the recipe's "
+            "do not know; give reviews with these labels, and leave the field out"
+        )
 
 
 def write_reviews(path: str | os.PathLike[str], texts: list[str], labels: list[int]) -> None:

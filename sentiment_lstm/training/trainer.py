@@ -334,6 +334,7 @@ class SentimentTrainer(PushingTrainer):
         ema = self._read_ema(self.state.best_model_checkpoint)
         if ema is not None:
             self._load(ema)
+            self.ema = ema  # what is evaluated from now on
 
     def _read_ema(self, checkpoint: str | None) -> dict[str, torch.Tensor] | None:
         if self.args.ema_decay is None or checkpoint is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import logging
 import os
 from collections.abc import Mapping
@@ -186,7 +187,8 @@ def _study(folder: Path, recipe: Recipe, space: Space) -> optuna.Study:
         direction="minimize",
         load_if_exists=True,
     )
-    asked = {"recipe": without_secrets(recipe.fields), "space": dict(space)}
+    # As the study gives it back: in JSON a key is a string, as of `labels: {1: 0}`.
+    asked = json.loads(json.dumps({"recipe": without_secrets(recipe.fields), "space": dict(space)}))
     known = study.user_attrs.get("asked", asked)
     if {**known, "recipe": without_secrets(rename_fields(known["recipe"]))} != asked:
         raise RecipeError(

@@ -14,7 +14,12 @@ from support import make_behaviour, make_results
 
 from sentiment_lstm.data.labels import LabelSet
 from sentiment_lstm.evaluation import figures
-from sentiment_lstm.evaluation.figures import draw_all, draw_behaviour, tokens_text
+from sentiment_lstm.evaluation.figures import (
+    draw_all,
+    draw_behaviour,
+    draw_confusion_matrix,
+    tokens_text,
+)
 from sentiment_lstm.evaluation.metrics import score
 from sentiment_lstm.evaluation.results import Results
 from sentiment_lstm.evaluation.slices import score_slices
@@ -182,3 +187,10 @@ def test_names_of_lengths() -> None:
     assert tokens_text(0, 25) == "0–25"
     assert tokens_text(1001, 2000) == "1,001–2,000"
     assert tokens_text(401, None) == "over 400"
+
+
+def test_a_confusion_matrix_of_very_many_labels_is_small(tmp_path: Path) -> None:
+    found = {"confusion_matrix": np.eye(400, dtype=int).tolist()}
+    names = [f"label {number}" for number in range(400)]
+    draw_confusion_matrix({"all": found}, path := tmp_path / "x.png", names)
+    assert max(imread(path).shape) < 4000

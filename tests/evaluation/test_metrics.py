@@ -261,3 +261,9 @@ def test_the_temperature_undoes_overconfidence() -> None:
         positive = 1 / (1 + np.exp(-factor * logits))
         probabilities = np.stack([1 - positive, positive], axis=1)
         assert fit_temperature(probabilities, labels) == pytest.approx(factor, rel=0.05)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 1], [1, 0, 0]], ids=["all right", "all wrong"])
+def test_labels_that_decide_on_no_temperature(labels: list[int]) -> None:
+    """The surest, or the least sure, would be the best, however far that goes."""
+    assert fit_temperature([[0.9, 0.1], [0.3, 0.7], [0.4, 0.6]], labels) == 1.0

@@ -294,7 +294,7 @@ def test_behaviour(results: Results, baselines: list[Baseline]) -> None:
         "| mean | 80 | 15.6 % | 50.0 % |",
     ]
     limits = section(card, "Intended use and limits")
-    assert "a score near one half is what it has for *neutral*.\n- Not measured: " in limits
+    assert "a score near one half is what it has for *neutral*.\n- Not measured here: " in limits
     assert "were measured on made sentences alone: see Behaviour.\n- Words outside" in limits
     assert "![Behavioural tests that fail, by capability](behaviour.png)" in card.text
     test_every_figure_is_in_the_results(ours, baselines)

@@ -189,8 +189,12 @@ def test_baselines_of_version_0_1_are_sent_under_their_name_of_now(
 def test_own_card_is_sent_as_it_is(hub: FakeHub, api: HfApi, folder: Path) -> None:
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Mine\n")
     (folder / "results.json").unlink()
+    baselines = folder / "baselines.json"
+    baselines.write_text(baselines.read_text().replace('"python ', '"python /home/anna/'))
+    assert "/home/anna" in baselines.read_text()
     push(folder, ID)
     files = hub.repositories["model", ID].files
+    assert b"/home/anna" not in files["baselines.json"]
     assert files["README.md"] == (folder / "README.md").read_bytes()
     assert "results.json" not in files
 

@@ -71,7 +71,19 @@ def test_a_baseline_is_trained_and_measured_where_the_model_was(
     assert other.command == "python scripts/baselines.py FOLDER --baselines tfidf --train SOURCES"
     known = CLASSIFIERS["tfidf"]
     monkeypatch.setitem(CLASSIFIERS, "tfidf", replace(known, train=untrained))
-    run(monkeypatch, run_folder, *fewer)
+    for again in (fewer, ("--baselines", "tfidf")):  # there may be as many reviews, but others
+        with pytest.raises(AssertionError, match="nothing is trained again"):
+            run(monkeypatch, run_folder, *again)
+
+
+def test_a_baseline_is_measured_again_on_another_suite(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, run_folder, "--baselines", "tfidf")
+    known = CLASSIFIERS["tfidf"]
+    monkeypatch.setitem(CLASSIFIERS, "tfidf", replace(known, train=untrained))
+    run(monkeypatch, run_folder, "--baselines", "tfidf")
+    monkeypatch.setattr("baselines.fingerprint", lambda _: "another")
     with pytest.raises(AssertionError, match="nothing is trained again"):
         run(monkeypatch, run_folder, "--baselines", "tfidf")
 

@@ -224,6 +224,48 @@ def test_other_answers_are_another_teacher(workshop: Path) -> None:
     assert len({before[1], one[1], keys()[1]}) == 3
 
 
+def test_the_measuring_half_and_what_a_teacher_learns_from_count(
+    workshop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned, words = workshop / "few.ft.txt", workshop / "measure.yaml"
+    monkeypatch.setattr(model, "MEASURED_WORDS", words)
+
+    def keys() -> list[str]:
+        found = model.stages(["--once_train", f"{learned}:train[:9]", "more.ft.txt", "--sure", "1"])
+        return [stage.key() for stage in found[:2]]
+
+    (workshop / "runs/augmented").mkdir(parents=True)
+    (workshop / "runs/augmented/sentences.txt").write_text("It leaks.\n")
+    learned.write_text("one")
+    words.write_text("one")
+    before = keys()
+    words.write_text("another")
+    assert keys()[0] != before[0]
+    learned.write_text("another")
+    assert keys()[1] != before[1]
+
+
+def test_a_stage_that_fails_the_second_time_is_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    fails = tmp_path / "fails"
+    code = f"import os; open('made', 'w').close(); os.path.exists({str(fails)!r}) and exit(1)"
+    stage = model.Stage("one", "writes a file", ["-c", code], None, [], ["made"])
+    model.run_all([stage])
+    Path("made").unlink()
+    fails.touch()
+    with pytest.raises(subprocess.CalledProcessError):
+        model.run_all([stage])
+    entry = json.loads(Path("runs/model.json").read_text())["one"]
+    assert not entry["finished"]
+    fails.unlink()
+    model.run_all([stage])
+    entry = json.loads(Path("runs/model.json").read_text())["one"]
+    assert entry["finished"]
+
+
 def test_times_are_said_where_they_were_measured(
     tmp_path: Path,
     make: Callable[..., None],

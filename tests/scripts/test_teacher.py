@@ -91,7 +91,9 @@ def test_no_teacher_was_trained_on_what_it_predicts(
 
     run(monkeypatch, *arguments)
     assert len(seen) == 4, "what was done is not done again"
-    with pytest.raises(SystemExit, match=r"teacher: .*members of another recipe, of other folds"):
+    with pytest.raises(
+        SystemExit, match=r"teacher: .*members of another recipe, of other reviews or other folds"
+    ):
         run(monkeypatch, *arguments, "--hidden_size", 4)
 
 
@@ -250,7 +252,7 @@ def test_a_costly_member_is_spared(
     positive, together = ((logit(x) + logit(y)) / 2 for x, y in [(0.95, 0.8), (0.4, 0.2)])
     for text, label in label_of.items():
         assert said[text_key(text)] == pytest.approx(expit(positive if label else together))
-    with pytest.raises(SystemExit, match="or trained on other reviews; choose another"):
+    with pytest.raises(SystemExit, match="of other reviews or other folds; choose another"):
         run(monkeypatch, *arguments)
 
 
@@ -485,3 +487,14 @@ def test_wrong_use_says_so(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx_vnni": False})
     with pytest.raises(SystemExit, match=r"--int8: this CPU has no instructions for 8-bit"):
         run(monkeypatch, recipe, "--int8")
+
+
+def test_members_are_of_the_content_of_their_reviews(recipe: Path, tmp_path: Path) -> None:
+    reviews = tmp_path / "mine.ft.txt"
+    reviews.write_text("__label__2 Fine: as before.\n")
+    read = read_recipe(recipe, {"train": str(reviews)})
+    for _ in range(2):
+        teacher.claim(tmp_path / "t", read, 2)
+    reviews.write_text("__label__1 Fine: as before.\n")
+    with pytest.raises(ValueError, match="holds members of another recipe, of other reviews"):
+        teacher.claim(tmp_path / "t", read, 2)

@@ -200,6 +200,10 @@ def test_numbers_that_yaml_takes_for_text_are_numbers(write_recipe: WriteRecipe)
         ),
         ({"eval_do_concat_batches": False}, r"recipe\.yaml: `eval_do_concat_batches` cannot be"),
         (
+            {"greater_is_better": True},
+            r"recipe\.yaml: `greater_is_better` is True, and of loss the contrary holds",
+        ),
+        (
             {"metric_for_best_model": "bleu"},
             r"recipe\.yaml: `metric_for_best_model` must be one of l",
         ),

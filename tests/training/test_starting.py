@@ -86,14 +86,18 @@ def test_a_run_starts_with_the_very_answers_of_the_classifier(
 
 
 def test_a_run_that_learns_nothing_changes_the_temperature_only(
-    write_classifier: Callable[..., Path], write_start: WriteRecipe, review_file: Path
+    write_classifier: Callable[..., Path],
+    write_start: WriteRecipe,
+    review_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("sentiment_lstm.training.run.calibrate", lambda _: 1.5)
     start = write_classifier(temperature=0.7)
     # Reviews of which the tokenizer would be another, if one were made.
     fields = {"train": f"{review_file}:train[:4]", "learning_rate": 0.0, "num_train_epochs": 1}
     folder = train(read_recipe(write_start(start, **fields, calibrate=True)))
     (model, tokenizer), (theirs, kept) = load_model(folder), load_model(start)
-    assert model.config.temperature != pytest.approx(0.7, rel=1e-3)
+    assert model.config.temperature == pytest.approx(0.7 * 1.5)
     model.config.temperature = 0.7
     assert torch.equal(logits(model), logits(theirs))
     backends = [one.backend_tokenizer.to_str() for one in (tokenizer, kept)]

@@ -15,7 +15,7 @@ from sentiment_lstm.cli.main import main
 from sentiment_lstm.locks import LockedError, hold
 from sentiment_lstm.training.recipe import RecipeError, read_recipe
 from sentiment_lstm.training.trainer import SentimentTrainer
-from sentiment_lstm.training.tuning import DEFAULT_SPACE, read_space, tune
+from sentiment_lstm.training.tuning import DEFAULT_SPACE, _study, read_space, tune
 
 WriteRecipe = Callable[..., Path]
 
@@ -225,3 +225,12 @@ def test_a_misspelled_option_is_named(
     with pytest.raises(SystemExit):
         main(["evaluate", "folder", "source", "--trials", "1"])
     assert "unrecognized arguments: --trials" in capsys.readouterr().err
+
+
+def test_a_search_knows_its_recipe_again_whose_labels_are_numbers(
+    write_recipe: WriteRecipe, tmp_path: Path
+) -> None:
+    """In the study, which is JSON, they are strings."""
+    recipe = read_recipe(write_recipe(labels={1: 0, 2: 1}))
+    for _ in range(2):
+        _study(tmp_path, recipe, {"learning_rate": [0.01, 0.02]})
