@@ -117,7 +117,7 @@ def stages(teaching: list[str]) -> list[Stage]:
             "teachers learn from the reviews, and read reviews, texts without labels and sentences",
             [str(SCRIPTS / "teacher.py"), str(teacher), *teaching],
             teacher,
-            [*sentences[:1], *_answers(teaching), *_once_train(teaching)],
+            [*sentences[:1], *_teachers_files(teaching)],
             [soft],
         ),
         Stage(
@@ -227,21 +227,14 @@ def _passes(recipe: Path, augmented: list[str]) -> Iterator[Stage]:
         )
 
 
-def _answers(teaching: list[str]) -> list[str]:
-    """The files in the folder that options of `teacher.py` name as `--answers`."""
+def _teachers_files(teaching: list[str]) -> list[str]:
+    """The files that options of `teacher.py` name as `--answers` and `--once_train`."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--answers", type=Path)
-    folder = parser.parse_known_args(teaching)[0].answers
-    return [] if folder is None else sorted(map(str, folder.glob("*.parquet")))
-
-
-def _once_train(teaching: list[str]) -> list[str]:
-    """The files of reviews that options of `teacher.py` name as `--once_train`."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--once_train", nargs="+", default=[])
-    sources = parser.parse_known_args(teaching)[0].once_train
-    names = [parse_source(source).name for source in sources]
-    return [name for name in names if Path(name).is_file()]
+    options, _ = parser.parse_known_args(teaching)
+    answers = [] if options.answers is None else sorted(options.answers.glob("*.parquet"))
+    return [str(path) for path in [*answers, *_files_among(options.once_train)]]
 
 
 def _state() -> dict[str, Any]:
@@ -261,8 +254,13 @@ def _files_of(recipe: Path) -> list[Path]:
     for field in ("train", "validation", "test", "unlabelled"):
         value = fields.get(field) or []
         named += [value] if isinstance(value, str) else value
-    paths = sorted({Path(parse_source(source).name) for source in named})
-    return [recipe, *(path for path in paths if path.is_file())]
+    return [recipe, *_files_among(named)]
+
+
+def _files_among(sources: list[str]) -> list[Path]:
+    """The files that are there of some sources of reviews, each once."""
+    paths = sorted({Path(parse_source(source).name) for source in sources})
+    return [path for path in paths if path.is_file()]
 
 
 def main() -> None:
